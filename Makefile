@@ -1,0 +1,43 @@
+# Everything starts here. `make demo` and `make test` need Python 3.11+, git and make.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+DRAY_PYTEST ?=
+
+.PHONY: demo test dev check lint fix bench clean
+
+demo: $(VENV)/.runtime        ## the whole way across the gap, on this machine, in under a minute
+	@$(BIN)/python -m fixtures.demo
+
+test: $(VENV)/.dev            ## everything: lint, types, unit, property, refusals, real servers
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup $(DRAY_PYTEST)
+
+check: $(VENV)/.dev lint      ## what a commit must pass, without servers
+	$(BIN)/python -m pytest -q -n 2 -m "not server" $(DRAY_PYTEST)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fix: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev           ## side by side with peers: ratios, memory, disk
+	$(BIN)/python -m bench
+
+dev: $(VENV)/.dev
+
+$(VENV)/.runtime: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime
+	@$(BIN)/python -m pip install -q -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .cache demo warehouse dist build

@@ -1,0 +1,1 @@
+"""Where content comes from: one module per kind of upstream."""

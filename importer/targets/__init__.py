@@ -1,0 +1,1 @@
+"""Where content goes to: one module per kind of target."""
