@@ -25,7 +25,9 @@ def bar(total: int, label: str, *, quiet: bool = False) -> Iterator[Callable[[in
 
     lock = threading.Lock()
     options: dict[str, Any] = {"unit": "B", "unit_scale": True, "desc": label, "leave": False}
-    with tqdm(total=total, file=sys.stderr, mininterval=0.2, dynamic_ncols=True, **options) as shown:
+    with tqdm(
+        total=total, file=sys.stderr, mininterval=0.2, dynamic_ncols=True, **options
+    ) as shown:
 
         def advance(count: int) -> None:
             with lock:

@@ -1,0 +1,75 @@
+"""What every target is: a place that takes verified blobs, then makes whole artifacts visible."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import hashlib
+    from collections.abc import Callable, Iterator
+
+    from bundle.artifact import Artifact, Content
+    from bundle.digest import Digest
+
+
+class Blob(Protocol):
+    """A blob on the medium: read through the verifier, as often as a retry needs."""
+
+    digest: Digest
+    size: int
+
+    def blocks(self, *, offset: int = 0, sha: hashlib._Hash | None = None) -> Iterator[bytes]:
+        """Yield the bytes from ``offset`` on, the last block only after the digest has matched.
+
+        With an offset, ``sha`` is the SHA-256 state over the bytes before it. Raises
+        :class:`bundle.errors.VerificationError` instead of yielding the last block.
+        """
+        ...
+
+    def read(self) -> bytes:
+        """Return all bytes, verified: for manifests, which are small."""
+        ...
+
+
+class Target(Protocol):
+    """A place on the high side. All methods may be called from several threads.
+
+    ``put`` leaves nothing that a reader of the target would take for an artifact; ``publish`` is
+    called for an artifact only after every blob of it was verified and put.
+    """
+
+    label: str
+    kinds: frozenset[str]
+
+    def check(self) -> None:
+        """Reach the target and authenticate; raise :class:`bundle.errors.TargetError`."""
+        ...
+
+    def place(self, artifact: Artifact) -> str:
+        """Return where the artifact will be found, as its users write it."""
+        ...
+
+    def has(self, artifact: Artifact, content: Content) -> bool:
+        """Whether the target holds this content already, where this artifact needs it."""
+        ...
+
+    def put(
+        self, artifact: Artifact, content: Content, blob: Blob, on_bytes: Callable[[int], object]
+    ) -> str:
+        """Take one content (no manifest); return ``uploaded`` or ``mounted``.
+
+        ``on_bytes`` is called with the bytes sent, and with negative numbers when they must be sent
+        again.
+        """
+        ...
+
+    def publish(self, artifact: Artifact, blob: Callable[[Digest], Blob]) -> bool:
+        """Make the artifact visible: manifests children first, tags last; or files, marker last.
+
+        Returns whether anything changed: publishing what is there already is no change and no error.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let connections go."""
+        ...
