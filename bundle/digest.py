@@ -67,32 +67,40 @@ class Descriptor:
     size: int
 
 
-def verified(blocks: Iterable[bytes], *, digest: Digest, size: int, what: str) -> Iterator[bytes]:
+def verified(  # noqa: PLR0913  (what is pinned, and where the reading starts)
+    blocks: Iterable[bytes],
+    *,
+    digest: Digest,
+    size: int,
+    what: str,
+    start: int = 0,
+    sha: hashlib._Hash | None = None,
+) -> Iterator[bytes]:
     """Yield ``blocks`` unchanged, and hold the last one back until the digest has matched.
 
     Whoever sends on what this yields has sent fewer than ``size`` bytes when a byte was wrong, so an
-    upload with a declared length can never be completed with bytes that were not vouched for.
+    upload with a declared length can never be completed with bytes that were not vouched for. When
+    the blocks begin at ``start``, ``sha`` is the SHA-256 state over the bytes before.
 
     Raises :class:`VerificationError` when the bytes are too few, too many, or others. ``what`` names
     the thing in the message.
     """
-    sha, seen, held = hashlib.sha256(), 0, b""
+    sha = sha or hashlib.sha256()
+    seen, held = start, b""
     for block in blocks:
         if not block:
             continue
         seen += len(block)
         if seen > size:
-            msg = f"{what} is longer than the {size} bytes that are pinned"
-            raise VerificationError(msg)
+            raise VerificationError(f"{what} is longer than the {size} bytes that are pinned")
         sha.update(block)
         if held:
             yield held
         held = block
     if seen < size:
-        msg = f"{what} ends after {seen} of {size} bytes"
-        raise VerificationError(msg)
+        raise VerificationError(f"{what} ends after {seen} of {size} bytes")
     if sha.hexdigest() != digest.hex:
-        msg = f"{what} has other bytes than {digest} (got sha256:{sha.hexdigest()})"
-        raise VerificationError(msg)
+        got = f"sha256:{sha.hexdigest()}"
+        raise VerificationError(f"{what} has other bytes than {digest} (got {got})")
     if held:
         yield held

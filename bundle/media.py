@@ -1,0 +1,164 @@
+"""The files of a bundle, in whichever folders they lie: found, opened without following anything."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bundle.errors import MediaIncomplete, UsageError, VerificationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_MANIFEST = re.compile(r"([a-z0-9][a-z0-9-]*-[0-9]{6,12})\.manifest\.json")
+_CHUNK = re.compile(r"([a-z0-9][a-z0-9-]*-[0-9]{6,12})\.chunk-[0-9]{5,}\.tar")
+_SIGNATURE = re.compile(r"\.manifest\.json\.[a-z0-9][a-z0-9-]{0,31}\.(?:sigstore\.json|sig)")
+_LITTER = re.compile(r"\._.*|\.DS_Store|desktop\.ini|Thumbs\.db|\.Trash.*|lost\+found")
+"""What operating systems drop on media unasked; noted, not refused."""
+SIGNATURE_LIMIT = 64 << 10
+DEPTH = 2
+"""A bundle may lie in the folder named, or this many folders below it (``<bundle>/medium-1``)."""
+
+
+@dataclass(frozen=True)
+class Media:
+    """One bundle's folders. ``name`` is ``<stream>-<sequence>``."""
+
+    name: str
+    folders: tuple[Path, ...]
+    listing: dict[str, tuple[Path, ...]] = field(repr=False)
+
+    @classmethod
+    def find(cls, paths: Sequence[Path]) -> Media:
+        """Find the one bundle in ``paths``; raise when there is none, or more than one."""
+        found: dict[str, dict[Path, None]] = {}
+        for path in paths:
+            if not path.is_dir():
+                raise UsageError(f"{path} is not a folder", hint="name the folder of the bundle")
+            for name, folder in _bundles(path, DEPTH):
+                found.setdefault(name, {})[folder] = None
+        if len(found) > 1:
+            names = ", ".join(sorted(found))
+            raise UsageError(f"more than one bundle here: {names}", hint="name one bundle's folder")
+        if not found:
+            where = ", ".join(str(path) for path in paths)
+            raise MediaIncomplete(
+                f"no bundle in {where}",
+                hint="a bundle's folder holds <stream>-<sequence>.manifest.json and chunks; "
+                "an export that was cut leaves *.partial files: run it again",
+            )
+        ((name, folders),) = found.items()
+        return cls(name, tuple(folders), _list(folders))
+
+    def places(self, name: str) -> tuple[Path, ...]:
+        """Return every folder's file of this name."""
+        return self.listing.get(name, ())
+
+    @contextmanager
+    def open(self, path: Path) -> Iterator[int]:
+        """Open a regular file for reading; anything else at that name is refused."""
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            handle = os.open(path, flags)
+        except OSError as error:
+            raise _unreadable(path, error) from None
+        try:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise VerificationError(f"{path} is not a regular file", hint=RECOPY)
+            yield handle
+        finally:
+            os.close(handle)
+
+    def read(self, path: Path, limit: int) -> bytes:
+        """Return a small file's bytes; more than ``limit`` is refused."""
+        with self.open(path) as handle:
+            size = os.fstat(handle).st_size
+            if size > limit:
+                raise VerificationError(f"{path} is larger than {limit} bytes", hint=RECOPY)
+            blocks = bytearray()
+            while len(blocks) <= size and (block := read_at(handle, path, size, len(blocks))):
+                blocks += block
+            return bytes(blocks)
+
+    def manifests(self) -> list[tuple[Path, bytes]]:
+        """Return every copy of the manifest."""
+        from bundle.manifest import MAX_BYTES  # noqa: PLC0415  (manifest imports what media needs)
+
+        places = self.places(f"{self.name}.manifest.json")
+        if not places:
+            raise MediaIncomplete(
+                f"{self.name}.manifest.json is on none of the media given",
+                hint="every medium carries it: copy it again from the low side, or name its folder",
+            )
+        return [(path, self.read(path, MAX_BYTES)) for path in places]
+
+    def signatures(self) -> dict[str, bytes]:
+        """Return the signature files by name; copies that differ come under their path."""
+        found: dict[str, bytes] = {}
+        for name, places in self.listing.items():
+            if not self.is_signature(name) or not name.endswith(".sigstore.json"):
+                continue
+            for path in places:
+                data = self.read(path, SIGNATURE_LIMIT)
+                key = name if found.get(name, data) == data else str(path)
+                found[key] = data
+        return found
+
+    def is_signature(self, name: str) -> bool:
+        """Whether a file of this name is a signature of this bundle."""
+        return name.startswith(self.name) and bool(_SIGNATURE.fullmatch(name[len(self.name) :]))
+
+
+RECOPY = "copy this file again from the low side; if it is bad there too, re-make it"
+
+
+def read_at(handle: int, path: Path, count: int, offset: int) -> bytes:
+    """Read up to ``count`` bytes at ``offset``; a medium that fails is named."""
+    try:
+        return os.pread(handle, count, offset)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> Exception:
+    reason = os.strerror(error.errno or errno.EIO)
+    if error.errno in {errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.ESTALE}:
+        return MediaIncomplete(f"{path} is gone: {reason}", hint="insert the medium and run again")
+    if error.errno == errno.ELOOP:
+        return VerificationError(f"{path} is a link, not a file", hint=RECOPY)
+    return VerificationError(f"{path} cannot be read: {reason}", hint=RECOPY)
+
+
+def litter(name: str) -> bool:
+    """Whether a file of this name was dropped by an operating system."""
+    return _LITTER.fullmatch(name) is not None
+
+
+def _bundles(folder: Path, depth: int) -> Iterator[tuple[str, Path]]:
+    names: dict[str, None] = {}
+    below: list[Path] = []
+    for entry in sorted(os.scandir(folder), key=lambda item: item.name):
+        match = _MANIFEST.fullmatch(entry.name) or _CHUNK.fullmatch(entry.name)
+        if match:
+            names[match[1]] = None
+        elif depth and entry.is_dir(follow_symlinks=False) and not litter(entry.name):
+            below.append(Path(entry.path))
+    for name in names:
+        yield name, folder
+    if not names:
+        for path in below:
+            yield from _bundles(path, depth - 1)
+
+
+def _list(folders: dict[Path, None]) -> dict[str, tuple[Path, ...]]:
+    found: dict[str, tuple[Path, ...]] = {}
+    for folder in folders:
+        for entry in sorted(os.scandir(folder), key=lambda item: item.name):
+            found[entry.name] = (*found.get(entry.name, ()), Path(entry.path))
+    return found

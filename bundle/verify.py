@@ -1,0 +1,296 @@
+"""Checks everything on the media against a verified manifest, and changes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bundle import ustar
+from bundle.chunks import prefix
+from bundle.digest import BLOCK, Digest, verified
+from bundle.encoding import decode
+from bundle.errors import DrayError, MediaIncomplete, VerificationError
+from bundle.media import RECOPY, litter, read_at
+from bundle.reader import Reader, part_fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from bundle.chunks import Chunk, StoredBlob
+    from bundle.manifest import Manifest
+    from bundle.media import Media
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as signed: a file, the bytes of it, and the artifacts that suffer."""
+
+    kind: str
+    file: str
+    message: str
+    hint: str = ""
+    artifacts: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the object that ``--json`` prints."""
+        body: dict[str, Any] = {"kind": self.kind, "file": self.file, "message": self.message}
+        if self.hint:
+            body["hint"] = self.hint
+        return {**body, "artifacts": list(self.artifacts)}
+
+
+@dataclass
+class Report:
+    """What a verification found. ``checked`` is in bytes."""
+
+    bad: list[Finding] = field(default_factory=list)
+    missing: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    checked: int = 0
+
+    def raise_for_findings(self) -> None:
+        """Raise for the worst kind of finding, naming the first."""
+        for found, kind in ((self.bad, VerificationError), (self.missing, MediaIncomplete)):
+            if found:
+                more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+                raise kind(f"{found[0].file}: {found[0].message}{more}", hint=found[0].hint)
+
+
+def verify(
+    manifest: Manifest,
+    media: Media,
+    *,
+    on_bytes: Callable[[int], object] = lambda _count: None,
+    workers: int | None = None,
+    deep: bool = True,
+) -> Report:
+    """Check every file of the bundle that is here, and say what is not.
+
+    With ``deep`` false only names, types, sizes and the small files are checked; no chunk is read.
+    """
+    run = _Run(manifest, media, on_bytes)
+    run.check_files()
+    run.check_foreign()
+    if deep:
+        with ThreadPoolExecutor(workers or os.cpu_count() or 2) as pool:
+            list(pool.map(lambda unit: unit(), run.units()))
+        run.explain_swaps()
+    run.report.bad.sort(key=lambda finding: (finding.file, finding.message))
+    return run.report
+
+
+class _Run:
+    def __init__(self, manifest: Manifest, media: Media, on_bytes: Callable[[int], object]) -> None:
+        self.manifest, self.media, self.on_bytes = manifest, media, on_bytes
+        self.reader = Reader(manifest, media)
+        self.report = Report()
+        self.present: dict[int, tuple[Path, ...]] = {}
+
+    # -- names, types, sizes ----------------------------------------------------------------------
+
+    def check_files(self) -> None:
+        for file in self.manifest.files:
+            for path in self.media.places(file.name):
+                self._guard(path, (), partial(self._whole, path, file.size, file.digest))
+            if not self.media.places(file.name):
+                self._miss(file.name, "is on none of the media given", "copy it again", ())
+        for chunk in self.manifest.chunks:
+            self.present[chunk.number] = self.media.places(chunk.name)
+            if not self.present[chunk.number]:
+                hint = self.reader.missing_hint(chunk.number)
+                self._miss(chunk.name, "is missing", hint, self._users(chunk))
+            for path in self.present[chunk.number]:
+                self._guard(path, self._users(chunk), partial(self._size, path, chunk))
+
+    def _whole(self, path: Path, size: int, digest: Digest) -> None:
+        with self.media.open(path) as handle:
+            found = os.fstat(handle).st_size
+            if found != size:
+                raise VerificationError(f"is {found} bytes long, {size} were signed", hint=RECOPY)
+            if _hash(handle, path, size) != digest.hex:
+                raise VerificationError("has other bytes than were signed", hint=RECOPY)
+        self.report.checked += size
+
+    def _size(self, path: Path, chunk: Chunk) -> None:
+        with self.media.open(path) as handle:
+            found = os.fstat(handle).st_size
+        if found != chunk.size:
+            what = "short" if found < chunk.size else "too long"
+            amount = abs(found - chunk.size)
+            message = f"is {amount} bytes {what}: {found} bytes, {chunk.size} were signed"
+            raise VerificationError(message, hint=RECOPY)
+
+    def check_foreign(self) -> None:
+        known = {chunk.name for chunk in self.manifest.chunks} | {
+            f.name for f in self.manifest.files
+        }
+        known.add(f"{self.manifest.name}.manifest.json")
+        for name, places in sorted(self.media.listing.items()):
+            if name in known or self.media.is_signature(name):
+                continue
+            for path in places:
+                if litter(name):
+                    self.report.notes.append(f"{path} is no part of the bundle (ignored)")
+                    continue
+                hint = "remove it: a bundle's folder holds nothing else"
+                self._bad("foreign", path, "is no part of the bundle", hint, ())
+
+    # -- contents ---------------------------------------------------------------------------------
+
+    def units(self) -> list[Callable[[], None]]:
+        """Return independent pieces of work, largest first: joined blobs, then chunks."""
+        joined = [blob for blob in self.manifest.blobs if self._joinable(blob)]
+        mine = {blob.digest for blob in joined}
+        sized: list[tuple[int, Callable[[], None]]] = [
+            (blob.stored_size, partial(self._join, blob)) for blob in joined
+        ]
+        for chunk in self.manifest.chunks:
+            for number, path in enumerate(self.present[chunk.number]):
+                skip = mine if number == 0 else set()
+                sized.append((chunk.size, partial(self._chunk, chunk, path, skip)))
+        return [unit for _, unit in sorted(sized, key=lambda item: -item[0])]
+
+    def _joinable(self, blob: StoredBlob) -> bool:
+        plain = blob.encoding == "identity" and len(blob.parts) == 1
+        return not plain and all(self.present[part.chunk] for part in blob.parts)
+
+    def _join(self, blob: StoredBlob) -> None:
+        """Check a cut or encoded blob: each part, and what they make together, in one reading."""
+        users = self.manifest.users[blob.digest]
+        what = f"{blob.digest} of {users[0]}"
+        before = len(self.report.bad)
+        stored = self._stored(blob, users)
+        try:
+            plain = decode(stored, blob.encoding, size=blob.size, what=what)
+            for _block in verified(plain, digest=blob.digest, size=blob.size, what=what):
+                pass
+        except VerificationError as error:
+            for _rest in stored:
+                pass
+            if len(self.report.bad) == before:
+                self._bad(
+                    "bad", self.reader.chunk_path(blob.parts[0].chunk), str(error), RECOPY, users
+                )
+
+    def _stored(self, blob: StoredBlob, users: tuple[str, ...]) -> Iterator[bytes]:
+        for number, part in enumerate(blob.parts):
+            path, sha = self.reader.chunk_path(part.chunk), hashlib.sha256()
+            try:
+                for block in self.reader.part_blocks(blob, number):
+                    sha.update(block)
+                    self._count(len(block))
+                    yield block
+                if sha.hexdigest() != part.digest.hex:
+                    raise part_fault(path, part, "other bytes than were signed")
+            except DrayError as error:
+                self._fault(path, error, users)
+
+    def _chunk(self, chunk: Chunk, path: Path, joined: set[Digest]) -> None:
+        """Check one chunk file from its first byte to its last, without what is checked joined."""
+        try:
+            with self.media.open(path) as handle:
+                position = self._literal(handle, path, 0, prefix(self.manifest.index), ())
+                for blob, number, part in self.manifest.parts_of(chunk.number):
+                    users = self.manifest.users[blob.digest]
+                    if blob.digest not in joined:
+                        head = ustar.header(blob.member(number), part.size)
+                        self._literal(handle, path, position, head, users)
+                        self._part(handle, path, blob, number)
+                    position += ustar.RECORD
+                    zeros = bytes(ustar.padding(part.size))
+                    position = self._literal(handle, path, position + part.size, zeros, users)
+                self._literal(handle, path, position, ustar.TRAILER, ())
+        except DrayError as error:
+            self._fault(path, error, self._users(chunk))
+
+    def _part(self, handle: int, path: Path, blob: StoredBlob, number: int) -> None:
+        part, sha, done = blob.parts[number], hashlib.sha256(), 0
+        users = self.manifest.users[blob.digest]
+        while done < part.size:
+            block = read_at(handle, path, min(BLOCK, part.size - done), part.offset + done)
+            if not block:
+                break
+            done += len(block)
+            sha.update(block)
+            self._count(len(block))
+        if done < part.size or sha.hexdigest() != part.digest.hex:
+            reason = "other bytes than were signed" if done == part.size else "the file ends there"
+            self._fault(path, part_fault(path, part, reason), users)
+
+    def _literal(
+        self, handle: int, path: Path, at: int, data: bytes, users: tuple[str, ...]
+    ) -> int:
+        found = read_at(handle, path, len(data), at) if data else b""
+        if found != data:
+            message = f"bytes {at}-{at + len(data) - 1}: not the tar structure that was signed"
+            self._bad("bad", path, message, RECOPY, users)
+        return at + len(data)
+
+    # -- reporting --------------------------------------------------------------------------------
+
+    def explain_swaps(self) -> None:
+        """Find files that hold what another name should: swapped, renamed, copied."""
+        by_size: dict[int, list[Chunk]] = {}
+        for chunk in self.manifest.chunks:
+            by_size.setdefault(chunk.size, []).append(chunk)
+        for path in dict.fromkeys(finding.file for finding in self.report.bad):
+            others = self._other_chunk(path, by_size)
+            if others:
+                self.report.bad = [f for f in self.report.bad if f.file != path]
+                message = f"holds the bytes of {others}: swapped or renamed"
+                self._bad("swapped", path, message, f"rename it to {others}", ())
+
+    def _other_chunk(self, file: str, by_size: dict[int, list[Chunk]]) -> str:
+        path = Path(file)
+        try:
+            with self.media.open(path) as handle:
+                size = os.fstat(handle).st_size
+                same = [chunk for chunk in by_size.get(size, ()) if chunk.name != path.name]
+                digest = _hash(handle, path, size) if same else ""
+        except DrayError:
+            return ""
+        return next((chunk.name for chunk in same if chunk.digest.hex == digest), "")
+
+    def _guard(self, path: Path, users: tuple[str, ...], check: Callable[[], None]) -> None:
+        try:
+            check()
+        except DrayError as error:
+            self._fault(path, error, users)
+
+    def _fault(self, path: Path, error: DrayError, users: tuple[str, ...]) -> None:
+        message = error.message.removeprefix(f"{path}: ").removeprefix(f"{path} ")
+        if isinstance(error, MediaIncomplete):
+            self._miss(str(path), message, error.hint, users)
+        else:
+            self._bad("bad", path, message, error.hint, users)
+
+    def _bad(
+        self, kind: str, path: Path | str, message: str, hint: str, users: tuple[str, ...]
+    ) -> None:
+        self.report.bad.append(Finding(kind, str(path), message, hint, users))
+
+    def _miss(self, name: str, message: str, hint: str, users: tuple[str, ...]) -> None:
+        self.report.missing.append(Finding("missing", name, message, hint, users))
+
+    def _users(self, chunk: Chunk) -> tuple[str, ...]:
+        names: dict[str, None] = {}
+        for blob, _, _ in self.manifest.parts_of(chunk.number):
+            names |= dict.fromkeys(self.manifest.users[blob.digest])
+        return tuple(names)
+
+    def _count(self, count: int) -> None:
+        self.report.checked += count  # approximate under threads; for people only
+        self.on_bytes(count)
+
+
+def _hash(handle: int, path: Path, size: int) -> str:
+    sha, done = hashlib.sha256(), 0
+    while done < size and (block := read_at(handle, path, min(BLOCK, size - done), done)):
+        sha.update(block)
+        done += len(block)
+    return sha.hexdigest()
