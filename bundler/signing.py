@@ -1,0 +1,248 @@
+"""Private keys: made, kept, read and used here, and nowhere else in dray."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    ECDSA,
+    SECP256R1,
+    EllipticCurvePrivateKey,
+    generate_private_key,
+)
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from bundle.errors import DrayError, UsageError
+from bundle.signature import (
+    ED25519,
+    P256,
+    SIGNER,
+    PublicKey,
+    file_names,
+    kind_of,
+    to_sigstore,
+    verify,
+)
+from bundler.pkcs8 import to_pem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    PrivateKey = EllipticCurvePrivateKey | Ed25519PrivateKey
+
+ALGORITHMS = (P256, ED25519)
+MAX_BYTES = 64 << 10
+ENVIRONMENT = "DRAY_KEY_PASSPHRASE"
+FILE_ENVIRONMENT = "DRAY_KEY_PASSPHRASE_FILE"
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Somebody who signs: the name, the public key, and a function from bytes to their signature.
+
+    The signature is DER for P-256 (over SHA-256) and 64 bytes for Ed25519 (pure).
+    """
+
+    name: str
+    public_key: PublicKey
+    sign: Callable[[bytes], bytes] = field(repr=False)
+
+    def files(self, document: str, data: bytes) -> dict[str, bytes]:
+        """Sign ``data``, the bytes of the file ``document``; return the signer's files by name.
+
+        What was signed is verified before it is returned: a broken key, or a device that signed
+        with another one, must not be found out on the high side.
+        """
+        signature = self.sign(data)
+        if not verify(self.public_key, signature, data):
+            raise DrayError(
+                f"the signature that the key of {self.name!r} made does not verify",
+                hint="the key file or the device holds another key than its public one",
+            )
+        sigstore, raw = file_names(document, self.name)
+        return {sigstore: to_sigstore(data, signature, self.public_key), raw: signature}
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A new pair of key files: ``NAME.key`` (mode 0600) and ``NAME.pub``."""
+
+    name: str
+    private: Path
+    public: Path
+    public_key: PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class Passphrase:
+    """Where a passphrase comes from; it is looked for only when one is needed.
+
+    In this order: ``file`` (an option), ``DRAY_KEY_PASSPHRASE``, the file that
+    ``DRAY_KEY_PASSPHRASE_FILE`` names, and ``ask(confirm)`` when standard input is a terminal.
+    """
+
+    file: Path | None = None
+    ask: Callable[[bool], str] | None = None
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+
+    def find(self, *, confirm: bool = False) -> bytes:
+        """Return the passphrase, never empty; raise :class:`UsageError` when there is none.
+
+        ``confirm`` tells whoever asks people to ask twice, for a new key.
+        """
+        text = self._text(confirm)
+        if not text:
+            way = f"set {ENVIRONMENT} or {FILE_ENVIRONMENT}, or run it on a terminal"
+            free = "; --no-passphrase makes a key without one" if confirm else ""
+            raise UsageError("there is no passphrase for the key", hint=way + free)
+        return text.encode()
+
+    def _text(self, confirm: bool) -> str:
+        if self.file is not None:
+            return _first_line(self.file)
+        if self.environ.get(ENVIRONMENT):
+            return self.environ[ENVIRONMENT]
+        if named := self.environ.get(FILE_ENVIRONMENT):
+            return _first_line(Path(named))
+        return self.ask(confirm) if self.ask is not None and sys.stdin.isatty() else ""
+
+
+def _first_line(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES).decode("utf-8")
+    except OSError as error:
+        raise _cannot("read the passphrase file", path, error) from None
+    except UnicodeDecodeError:
+        raise UsageError(f"the passphrase file {path} is not UTF-8 text") from None
+    return text.split("\n", 1)[0].removesuffix("\r")
+
+
+def generate(
+    folder: Path, name: str, *, algorithm: str = P256, passphrase: bytes | None
+) -> KeyPair:
+    """Make a key pair in ``folder``; ``passphrase`` None writes the private key unencrypted.
+
+    Raises :class:`UsageError` when a file of either name is there, and leaves nothing behind then.
+    """
+    check_name(name)
+    if algorithm not in ALGORITHMS:
+        raise UsageError(f"no such kind of key: {algorithm!r}", hint="kinds: p256, ed25519")
+    key: PrivateKey
+    key = generate_private_key(SECP256R1()) if algorithm == P256 else Ed25519PrivateKey.generate()
+    public_key = PublicKey.of(key.public_key())
+    pair = KeyPair(name, folder / f"{name}.key", folder / f"{name}.pub", public_key)
+    _create(pair.private, to_pem(key, passphrase), 0o600)
+    try:
+        _create(pair.public, public_key.pem.encode(), 0o644)
+    except UsageError:
+        pair.private.unlink()  # made a moment ago, used by nobody
+        raise
+    return pair
+
+
+def _create(path: Path, data: bytes, mode: int) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, flags, mode)
+    except FileExistsError:
+        hint = "a key is never overwritten: choose another name or folder"
+        raise UsageError(f"{path} exists already", hint=hint) from None
+    except OSError as error:
+        raise _cannot("write the key file", path, error) from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise _cannot("write the key file", path, error) from None
+
+
+def load(path: Path, *, name: str = "", passphrase: Passphrase) -> tuple[Signer, str]:
+    """Read a private key; return its signer, and a warning for people (empty when all is well).
+
+    ``name`` is the signer's name, by default the file's name without its suffix. Raises
+    :class:`UsageError` when the file is no private key that dray takes, or the passphrase is wrong.
+    """
+    name = name or path.stem
+    check_name(name)
+    data, warning = _read(path)
+    if b"SIGSTORE PRIVATE KEY-----" in data or b"COSIGN PRIVATE KEY-----" in data:
+        raise UsageError(
+            f"{path} is cosign's own key file, which only cosign reads",
+            hint="sign with cosign sign-blob --key, or make a key with dray keygen",
+        )
+    key = _private(path, data, passphrase)
+    public_key = PublicKey.of(key.public_key(), what=str(path))
+    return Signer(name, public_key, _sign_with(key)), warning
+
+
+def _read(path: Path) -> tuple[bytes, str]:
+    try:
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise _cannot("read the key file", path, error) from None
+    if len(data) > MAX_BYTES:
+        raise UsageError(f"{path} is larger than any private key", hint=_NOT_ONE)
+    open_to_others = f"others may read the key file {path} (mode {mode:04o}): chmod 600 {path}"
+    return data, open_to_others if mode & 0o077 else ""
+
+
+_NOT_ONE = "dray takes private keys in PEM, ECDSA P-256 or Ed25519: make one with dray keygen"
+
+
+def _private(path: Path, data: bytes, passphrase: Passphrase) -> PrivateKey:
+    try:
+        key: object = _decrypted(path, data, passphrase)
+    except (ValueError, UnsupportedAlgorithm):
+        raise UsageError(f"{path} is not a private key that can be read", hint=_NOT_ONE) from None
+    if isinstance(key, Ed25519PrivateKey):
+        return key
+    if isinstance(key, EllipticCurvePrivateKey) and isinstance(key.curve, SECP256R1):
+        return key
+    raise UsageError(f"{path} is {kind_of(key)}, which dray does not take", hint=_NOT_ONE)
+
+
+def _decrypted(path: Path, data: bytes, passphrase: Passphrase) -> object:
+    try:
+        return load_pem_private_key(data, None)
+    except TypeError:  # how cryptography says that the key is encrypted
+        secret = passphrase.find()
+    try:
+        return load_pem_private_key(data, secret)
+    except ValueError:
+        hint = f"look at {ENVIRONMENT}, {FILE_ENVIRONMENT} and the option for its file"
+        raise UsageError(f"wrong passphrase for {path}", hint=hint) from None
+
+
+def _sign_with(key: PrivateKey) -> Callable[[bytes], bytes]:
+    if isinstance(key, Ed25519PrivateKey):
+        return key.sign
+    return lambda data: key.sign(data, ECDSA(SHA256()))
+
+
+def check_name(name: str) -> None:
+    """Raise :class:`UsageError` when ``name`` is no signer's name: file names hold it."""
+    if not re.fullmatch(SIGNER, name):
+        raise UsageError(
+            f"not a signer's name: {name[:60]!r}",
+            hint="lower-case letters, digits and hyphens, at most 32",
+        )
+
+
+def _cannot(verb: str, path: Path, error: OSError) -> UsageError:
+    return UsageError(f"cannot {verb} {path}: {(error.strerror or 'unknown reason').lower()}")
