@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bundle.artifact import Artifact, Content
+from bundle.decode import Fields
+from bundle.digest import Digest
+from bundle.errors import UsageError
+from bundle.manifest import STREAM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from bundle.decode import Fields
-    from bundle.digest import Digest
+    from pathlib import Path
 
 API_VERSION = "dray/v1"
 ORIGINS = ("registry", "helm", "ngc", "https", "huggingface")
@@ -22,7 +25,7 @@ class LockedContent:
     """A content, and where the low side gets its bytes.
 
     Exactly one of these holds: ``text`` is the bytes themselves, UTF-8, because dray made them;
-    ``url`` is where they are fetched (a chart's .tgz, an HTTPS file; never a signed or secret URL);
+    ``url`` is where they are fetched (a chart's .tgz, a file; never a signed or secret URL);
     neither is set, and the artifact's origin knows by digest or by path. ``unvouched`` marks a digest
     that dray computed itself because the upstream publishes none.
     """
@@ -103,8 +106,92 @@ class LockedArtifact:
     @classmethod
     def read(cls, fields: Fields) -> LockedArtifact:
         """Read what :meth:`to_dict` wrote."""
-        contents = tuple(LockedContent.read(item) for item in fields.objects("contents", required=True))
+        contents = tuple(
+            LockedContent.read(item) for item in fields.objects("contents", required=True)
+        )
         origin = Origin.read(fields.child("origin"))
         artifact = Artifact.read(fields, tuple(locked.content for locked in contents))
         fields.done()
         return cls(artifact, origin, contents)
+
+
+@dataclass(frozen=True)
+class Lock:
+    """Everything that a spec resolved to. ``digest`` is that of the file's bytes."""
+
+    stream: str
+    spec: Digest
+    artifacts: tuple[LockedArtifact, ...]
+
+    @cached_property
+    def text(self) -> bytes:
+        """The lock as it stands in a file: the same lock gives the same bytes."""
+        import yaml  # noqa: PLC0415  (an import that `dray --help` must not pay for)
+
+        body: dict[str, Any] = {"apiVersion": API_VERSION, "kind": "Lock", "stream": self.stream}
+        body["spec"] = str(self.spec)
+        body["artifacts"] = [artifact.to_dict() for artifact in self.artifacts]
+        dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+        options: dict[str, Any] = {"sort_keys": False, "allow_unicode": True, "width": 1 << 30}
+        text: str = yaml.dump(body, Dumper=_plain(dumper), default_flow_style=None, **options)
+        return (HEADER + text).encode()
+
+    @cached_property
+    def digest(self) -> Digest:
+        """The digest of :attr:`text`."""
+        return Digest.of(self.text)
+
+    @cached_property
+    def blobs(self) -> dict[Digest, int]:
+        """The size of every blob, in bytes; each once, however many artifacts share it."""
+        return {
+            content.digest: content.size
+            for locked in self.artifacts
+            for content in locked.artifact.contents
+        }
+
+    def fault(self) -> str:
+        """Return what makes the artifacts contradict each other, or nothing."""
+        sizes: dict[Digest, int] = {}
+        tagged: dict[tuple[str, str], Digest] = {}
+        for locked in self.artifacts:
+            for content in locked.artifact.contents:
+                if sizes.setdefault(content.digest, content.size) != content.size:
+                    return f"{content.digest} has two sizes"
+                for tag in content.tags:
+                    key = (locked.artifact.repository, tag)
+                    if tagged.setdefault(key, content.digest) != content.digest:
+                        return f"{key[0]}:{tag} is pinned to two digests"
+        return ""
+
+
+HEADER = """\
+# What the spec resolved to: every byte of it pinned. Review it, commit it, export from it.
+# Written by `dray lock`; `dray lock --update` writes it anew.
+"""
+
+
+def load(path: Path) -> Lock:
+    """Read a lock file; raise :class:`UsageError` with file, line and column."""
+    from bundle.strictyaml import load as load_yaml  # noqa: PLC0415  (yaml costs start-up time)
+
+    document = load_yaml(path, limit=64 << 20)
+    fields = Fields(document.value, (), document.fault)
+    fields.text("apiVersion", choices=[API_VERSION])
+    fields.text("kind", choices=["Lock"])
+    lock = Lock(
+        stream=fields.text("stream", pattern=STREAM),
+        spec=fields.digest("spec"),
+        artifacts=tuple(
+            LockedArtifact.read(item) for item in fields.objects("artifacts", required=True)
+        ),
+    )
+    fields.done(("apiVersion", "kind", "stream", "spec", "artifacts"))
+    if fault := lock.fault():
+        raise UsageError(f"{path}: {fault}", hint="write the lock anew with dray lock --update")
+    return lock
+
+
+def _plain(dumper: Any) -> Any:
+    """Return a dumper that never writes anchors: equal objects are written twice."""
+    return type("Dumper", (dumper,), {"ignore_aliases": lambda _self, _data: True})

@@ -64,9 +64,9 @@ def room(chunk_size: int, prefix: int) -> int:
 def pack(blobs: Mapping[Digest, int], *, chunk_size: int, prefix: int) -> Packing:
     """Place blobs of the given sizes, in bytes, into chunks.
 
-    First-fit decreasing, ties by digest, so that the same blobs give the same chunks. A blob that fits
-    a chunk is never cut; of a larger one all parts but the last fill a chunk each, and the last opens
-    the next chunk, so that its parts lie in chunks with consecutive numbers.
+    First-fit decreasing, ties by digest, so that the same blobs give the same chunks. A blob that
+    fits a chunk is never cut; of a larger one all parts but the last fill a chunk each, and the last
+    opens the next chunk, so that its parts lie in chunks with consecutive numbers.
     """
     free = room(chunk_size, prefix)
     shelf = _Shelf(free)
@@ -148,8 +148,8 @@ class _Shelf:
 def place(sizes: Iterable[int], capacities: list[int], reserve: int) -> list[int]:
     """Return for each chunk the medium, counted from 0, that takes it: the first with room.
 
-    ``capacities`` are in bytes, 0 for no limit; ``reserve`` bytes of each are kept for the files that
-    every medium carries. Raises :class:`UsageError` when the media do not suffice.
+    ``capacities`` are in bytes, 0 for no limit; ``reserve`` bytes of each are kept for the files
+    that every medium carries. Raises :class:`UsageError` when the media do not suffice.
     """
     free = [capacity - reserve if capacity else 1 << 62 for capacity in capacities]
     placed: list[int] = []

@@ -1,0 +1,155 @@
+"""One pass for a blob: network, hash, chunk. It goes on where a killed run stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from bundle import ustar
+from bundle.chunks import member_name
+from bundle.digest import BLOCK, Digest
+from bundle.errors import PartlyDone, SourceError
+from bundle.transfer import resume
+from bundler.chunkfile import ChunkFile, medium_errors, write_all
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterator, Sequence
+
+    from bundler.journal import Journal
+    from bundler.packing import Piece
+    from bundler.sources.base import OpenAt
+
+MARK_BYTES = 32 << 20
+MARK_SECONDS = 1.0
+
+
+class Stop(PartlyDone):
+    """The run was told to stop."""
+
+
+class Sink:
+    """A blob's pieces in their chunks: takes its bytes in order and hashes blob and parts."""
+
+    def __init__(
+        self, digest: Digest, pieces: Sequence[Piece], chunk: Callable[[int], ChunkFile]
+    ) -> None:
+        self.digest, self.pieces, self._chunk = digest, pieces, chunk
+        self.size = sum(piece.size for piece in pieces)
+        self.whole = hashlib.sha256()
+        self.parts = [self.whole] if len(pieces) == 1 else [hashlib.sha256() for _ in pieces]
+        self.position = 0
+        self._number = 0
+        self._open = ExitStack()
+        self._handle = -1
+        self._enter(0)
+
+    def _enter(self, number: int) -> None:
+        self._open.close()
+        self._number = number
+        chunk = self._chunk(self.pieces[number].chunk)
+        self._path = chunk.partial
+        self._handle = self._open.enter_context(chunk.writing())
+
+    def recover(self, count: int, stop: threading.Event) -> None:
+        """Hash the first ``count`` bytes that an earlier run wrote."""
+        while self.position < count:
+            if stop.is_set():
+                raise Stop("interrupted", hint="run the same command again")
+            piece = self._piece()
+            inside = self.position - piece.start
+            most = min(BLOCK, piece.size - inside, count - self.position)
+            with medium_errors(self._path):
+                block = os.pread(self._handle, most, piece.offset + inside)
+            if not block:
+                break  # the file is shorter than the journal says: the rest is fetched again
+            self._hash(block)
+
+    def write(self, block: bytes) -> None:
+        """Take the next bytes."""
+        view = memoryview(block)
+        while view:
+            piece = self._piece()
+            inside = self.position - piece.start
+            taken = view[: piece.size - inside]
+            with medium_errors(self._path):
+                write_all(self._handle, taken, piece.offset + inside)
+            self._hash(taken)
+            view = view[len(taken) :]
+
+    def _piece(self) -> Piece:
+        piece = self.pieces[self._number]
+        if self.position == piece.start + piece.size and self._number + 1 < len(self.pieces):
+            self._enter(self._number + 1)
+            piece = self.pieces[self._number]
+        return piece
+
+    def _hash(self, block: bytes | memoryview) -> None:
+        self.whole.update(block)
+        if len(self.parts) > 1:
+            self.parts[self._number].update(block)
+        self.position += len(block)
+
+    def finish(self) -> tuple[Digest, ...]:
+        """Write headers and padding around every piece; return the digests of the pieces."""
+        for number, piece in enumerate(self.pieces):
+            self._enter(number)
+            head = ustar.header(member_name(self.digest, "identity", piece.part), piece.size)
+            zeros = bytes(ustar.padding(piece.size))
+            with medium_errors(self._path):
+                write_all(self._handle, head, piece.offset - ustar.RECORD)
+                write_all(self._handle, zeros, piece.offset + piece.size)
+        return tuple(Digest("sha256:" + sha.hexdigest()) for sha in self.parts)
+
+    def close(self) -> None:
+        """Let the chunk go."""
+        self._open.close()
+
+
+def fetch(  # noqa: PLR0913  (one blob's whole way)
+    open_at: OpenAt,
+    sink: Sink,
+    *,
+    what: str,
+    journal: Journal,
+    stop: threading.Event,
+    on_bytes: Callable[[int], object],
+) -> tuple[Digest, ...]:
+    """Fetch a blob into its sink and return the digests of its parts.
+
+    Raises :class:`SourceError` when the upstream has other bytes than are pinned: nothing of it is
+    recorded as done.
+    """
+    start = journal.reached.get(sink.digest, 0)
+    sink.recover(min(start, sink.size), stop)
+    on_bytes(sink.position)
+    for block in _marked(open_at, sink, what, journal, stop):
+        sink.write(block)
+        on_bytes(len(block))
+    if sink.whole.hexdigest() != sink.digest.hex:
+        journal.write(undone=sink.digest)
+        on_bytes(-sink.position)
+        raise SourceError(
+            f"{what}: upstream sent other bytes than {sink.digest}",
+            hint="run again; if it stays so, somebody between here and the upstream changes bytes",
+        )
+    return sink.finish()
+
+
+def _marked(
+    open_at: OpenAt, sink: Sink, what: str, journal: Journal, stop: threading.Event
+) -> Iterator[bytes]:
+    """Yield the blob's remaining blocks, and note in the journal how far they are written."""
+    marked, when = sink.position, time.monotonic()
+    for block in resume(open_at, size=sink.size, start=sink.position, what=what):
+        yield block
+        if stop.is_set():
+            journal.write(at=sink.digest, bytes=sink.position)
+            raise Stop("interrupted", hint="run the same command again")
+        late = time.monotonic() - when > MARK_SECONDS
+        if sink.position - marked >= MARK_BYTES or (late and sink.position > marked):
+            journal.write(at=sink.digest, bytes=sink.position)
+            marked, when = sink.position, time.monotonic()

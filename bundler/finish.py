@@ -1,0 +1,103 @@
+"""The end of an export: manifest, signatures and small files on every medium, the manifest last."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import bundle
+from bundle import instant
+from bundle.digest import Digest
+from bundle.manifest import File, Manifest, Previous
+from bundle.signature import file_names, to_sigstore
+from bundler import paperwork
+from bundler.chunkfile import medium_errors, sync_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+    from pathlib import Path
+
+    from bundler.export import Outcome
+    from bundler.plan import Plan
+    from bundler.signing import Signer
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A sealed bundle: its manifest and the manifest's digest."""
+
+    manifest: Manifest
+    digest: Digest
+    folders: tuple[Path, ...]
+
+
+def finish(  # noqa: PLR0913  (everything that a manifest says)
+    plan: Plan,
+    outcome: Outcome,
+    signers: Sequence[Signer],
+    *,
+    sequence: int,
+    created: str,
+    lifetime: timedelta,
+    previous: Previous | None,
+    name: str,
+) -> Finished:
+    """Write and sign what every medium carries. The bundle exists when this returns, not before."""
+    small = _small_files(plan, outcome, name)
+    manifest = Manifest(
+        stream=plan.lock.stream,
+        sequence=sequence,
+        created=created,
+        expires=instant.spell(instant.parse(created) + lifetime),
+        generator=("dray", bundle.__version__),
+        spec=plan.lock.spec,
+        lock=plan.lock.digest,
+        chunk_size=plan.options.chunk_size,
+        artifacts=tuple(locked.artifact for locked in plan.lock.artifacts),
+        blobs=tuple(outcome.blobs),
+        chunks=tuple(outcome.chunks),
+        media=plan.media(outcome.placed),
+        files=tuple(File(file, len(data), Digest.of(data)) for file, data in small.items()),
+        previous=previous,
+    )
+    data = manifest.to_bytes()
+    Manifest.from_bytes(data)  # never sign what the other side would refuse
+    document = f"{name}.manifest.json"
+    signed = dict(small)
+    for signer in signers:
+        signature = signer.sign(data)
+        bundle_name, raw_name = file_names(document, signer.name)
+        signed[bundle_name] = to_sigstore(data, signature, signer.public_key)
+        signed[raw_name] = signature
+    folders = tuple(plan.folder(medium.number - 1, name) for medium in manifest.media)
+    for folder in folders:
+        for file, content in signed.items():
+            put(folder / file, content)
+    for folder in folders:
+        put(folder / document, data)
+    return Finished(manifest, Digest.of(data), folders)
+
+
+def _small_files(plan: Plan, outcome: Outcome, name: str) -> dict[str, bytes]:
+    files = {
+        "README.txt": paperwork.readme(name, encoded=bool(plan.encode)),
+        f"{name}.lock.yaml": plan.lock.text,
+        f"{name}.trusted-root.json": paperwork.TRUSTED_ROOT,
+    }
+    rows = [(chunk.name, chunk.digest) for chunk in outcome.chunks]
+    rows += [(file, Digest.of(data)) for file, data in files.items()]
+    return {**files, f"{name}.sha256sums": paperwork.sha256sums(rows)}
+
+
+def put(path: Path, data: bytes) -> None:
+    """Write a small file: whole and durable, or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    with medium_errors(path):
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.rename(path)
+        sync_folder(path.parent)

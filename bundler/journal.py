@@ -1,0 +1,113 @@
+"""The export's journal: what is on the medium already, so that a killed export goes on."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bundle.digest import Digest, is_digest
+from bundle.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass
+class Journal:
+    """One JSON object a line, appended; a torn last line is what a crash leaves and is ignored.
+
+    ``plan`` identifies lock and options; ``done`` are blobs that were hashed and written, with the
+    digests of their parts; ``reached`` is how many bytes of a cut blob were written; ``sealed`` are
+    chunks that were read back, by number, with their digest.
+    """
+
+    path: Path
+    plan: str = ""
+    created: str = ""
+    done: dict[Digest, tuple[Digest, ...]] = field(default_factory=dict)
+    reached: dict[Digest, int] = field(default_factory=dict)
+    sealed: dict[int, Digest] = field(default_factory=dict)
+    encoded: dict[Digest, dict[str, Any]] = field(default_factory=dict)
+    _file: Any = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def open(cls, path: Path, *, plan: str, created: str) -> Journal:
+        """Open or begin the journal; refuse a second run at once, and another plan's journal."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        journal = cls(path)
+        journal._file = path.open("a+b", buffering=0)
+        try:
+            fcntl.flock(journal._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            journal.close()
+            message = f"another export is writing to {path.parent}"
+            raise UsageError(message, hint="wait for it to end") from None
+        journal._replay()
+        if not journal.plan:
+            journal._write({"plan": plan, "created": created})
+            journal.plan, journal.created = plan, created
+        if journal.plan != plan:
+            journal.close()
+            raise UsageError(
+                f"{path.parent} holds an unfinished export of another lock, or with other options",
+                hint="finish it with that lock and those options, or start again with --restart",
+            )
+        return journal
+
+    def _replay(self) -> None:
+        data = self.path.read_bytes()
+        whole = data[: data.rfind(b"\n") + 1]
+        if len(whole) != len(data):
+            os.ftruncate(self._file.fileno(), len(whole))
+        for line in whole.splitlines():
+            try:
+                self._apply(json.loads(line))
+            except (ValueError, KeyError, TypeError, AttributeError):
+                message = f"{self.path} is damaged"
+                raise UsageError(message, hint="start again with --restart") from None
+
+    def _apply(self, record: dict[str, Any]) -> None:
+        match record:
+            case {"plan": plan, "created": created}:
+                self.plan, self.created = str(plan), str(created)
+            case {"done": digest, "parts": parts}:
+                self.done[Digest(digest)] = tuple(Digest(part) for part in parts)
+            case {"at": digest, "bytes": int(count)}:
+                self.reached[Digest(digest)] = count
+            case {"undone": digest} if is_digest(digest):
+                self.done.pop(Digest(digest), None)
+                self.reached.pop(Digest(digest), None)
+                self.encoded.pop(Digest(digest), None)
+            case {"sealed": int(number), "digest": digest}:
+                self.sealed[number] = Digest(digest)
+            case {"unsealed": int(number)}:
+                self.sealed.pop(number, None)
+            case {"encoded": digest, "stored": dict(stored)}:
+                self.encoded[Digest(digest)] = stored
+            case _:
+                raise ValueError
+
+    def write(self, **record: Any) -> None:
+        """Append a record and apply it."""
+        with self._lock:
+            self._write(record)
+            self._apply(record)
+
+    def _write(self, record: dict[str, Any]) -> None:
+        self._file.write(json.dumps(record).encode() + b"\n")
+
+    def close(self) -> None:
+        """Let the file and its lock go."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def remove(self) -> None:
+        """Delete the journal of an export that is complete."""
+        self.path.unlink(missing_ok=True)
+        self.close()

@@ -1,0 +1,188 @@
+"""The export's plan: every chunk, offset and medium, known before a byte is read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bundle import ustar
+from bundle.chunks import chunk_name, index_json, prefix
+from bundle.decode import compact_json
+from bundle.errors import UsageError
+from bundle.manifest import FORMAT, Medium
+from bundler.packing import Packing, pack, place
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bundle.digest import Digest
+    from bundler.lock import Lock
+
+COMPRESSED = ("gzip", "zstd", "bzip2", "xz")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user chose: chunk size and capacities in bytes, folders, compression."""
+
+    folders: tuple[Path, ...]
+    chunk_size: int
+    media: tuple[int, ...] = ()
+    compress: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where everything goes. Pure data: computed from lock and options, reading nothing."""
+
+    lock: Lock
+    options: Options
+    packing: Packing
+    encode: tuple[Digest, ...]
+    placed: tuple[int, ...]
+
+    @property
+    def digest(self) -> str:
+        """Identifies lock and options: a journal of another plan is not gone on with."""
+        identity = [FORMAT, self.lock.digest, self.options.chunk_size, list(self.options.media)]
+        identity += [len(self.options.folders), self.options.compress]
+        return hashlib.sha256(compact_json(identity)).hexdigest()
+
+    @cached_property
+    def prefix(self) -> bytes:
+        """The bytes at the start of every chunk."""
+        return prefix(index_json(locked.artifact for locked in self.lock.artifacts))
+
+    @property
+    def blob_bytes(self) -> int:
+        """Bytes of all blobs, each once."""
+        return sum(self.lock.blobs.values())
+
+    @property
+    def most_bytes(self) -> int:
+        """Bytes of all chunks; with compression, the most that they can be."""
+        encoded = sum(ustar.span(self.lock.blobs[digest]) for digest in self.encode)
+        return sum(self.packing.sizes) + encoded
+
+    def folder(self, medium: int, bundle: str) -> Path:
+        """Return the folder of a medium, counted from 0."""
+        if len(self.options.folders) > 1:
+            return self.options.folders[medium] / bundle
+        base = self.options.folders[0] / bundle
+        return base / f"medium-{medium + 1}" if len(self.options.media) > 1 else base
+
+    def media(self, placed: Sequence[int]) -> tuple[Medium, ...]:
+        """Return the manifest's list of media, given the medium of each chunk."""
+        capacities = self.options.media or (0,) * max(1, len(self.options.folders))
+        found: list[list[int]] = [[] for _ in capacities]
+        for chunk, medium in enumerate(placed, start=1):
+            found[medium].append(chunk)
+        return tuple(
+            Medium(number, capacity, tuple(chunks))
+            for number, (capacity, chunks) in enumerate(
+                zip(capacities, found, strict=True), start=1
+            )
+        )
+
+    def to_dict(self, bundle: str) -> dict[str, Any]:
+        """Return the plan as ``--plan --json`` prints it."""
+        sizes = self.packing.sizes
+        media = [
+            {
+                "medium": medium.number,
+                "capacity": medium.capacity,
+                "folder": str(self.folder(medium.number - 1, bundle)),
+                "chunks": [chunk_name(bundle, number) for number in medium.chunks],
+                "bytes": sum(sizes[number - 1] for number in medium.chunks),
+            }
+            for medium in self.media(self.placed)
+        ]
+        body: dict[str, Any] = {"bundle": bundle, "lock": str(self.lock.digest)}
+        body |= {"artifacts": len(self.lock.artifacts), "blobs": len(self.lock.blobs)}
+        body |= {"bytes": self.blob_bytes, "chunkBytes": self.most_bytes, "chunks": len(sizes)}
+        return {**body, "compressed": len(self.encode), "media": media}
+
+
+def make(lock: Lock, options: Options) -> Plan:
+    """Plan an export; raise :class:`UsageError` when chunks or media cannot hold it."""
+    encode = tuple(sorted(_gaining(lock))) if options.compress else ()
+    start = len(prefix(index_json(locked.artifact for locked in lock.artifacts)))
+    whole = {digest: size for digest, size in lock.blobs.items() if digest not in set(encode)}
+    packing = pack(whole, chunk_size=options.chunk_size, prefix=start)
+    capacities = list(options.media) or [0] * len(options.folders)
+    if len(options.folders) > 1 and not options.media:
+        capacities = [_free(folder) for folder in options.folders]
+    if len(options.folders) > 1 and len(capacities) != len(options.folders):
+        message = f"{len(options.folders)} folders but {len(capacities)} media sizes"
+        raise UsageError(message, hint="give one --media size for each --to, or none")
+    return Plan(
+        lock, options, packing, encode, tuple(place(packing.sizes, capacities, reserve(lock)))
+    )
+
+
+def reserve(lock: Lock) -> int:
+    """Return the bytes kept on every medium for what each of them carries: a generous estimate."""
+    contents = sum(len(locked.contents) for locked in lock.artifacts)
+    return (1 << 16) + 2 * len(lock.text) + 1200 * contents
+
+
+def _gaining(lock: Lock) -> set[Digest]:
+    """Return the blobs that may shrink: no manifests, nothing small, nothing compressed already."""
+    found: set[Digest] = set()
+    for locked in lock.artifacts:
+        for content in locked.artifact.contents:
+            packed = any(word in content.media_type for word in COMPRESSED)
+            if content.role in {"layer", "file"} and not packed and content.size >= 64 << 10:
+                found.add(content.digest)
+    return found
+
+
+def _free(folder: Path) -> int:
+    folder.mkdir(parents=True, exist_ok=True)
+    state = os.statvfs(folder)
+    return state.f_bavail * state.f_frsize
+
+
+def check_space(plan: Plan, bundle: str) -> None:
+    """Compare what is still to be written with the free space of each file system."""
+    needed: dict[int, int] = {}
+    where: dict[int, Path] = {}
+    extra = plan.most_bytes - sum(plan.packing.sizes)
+    for chunk, medium in enumerate(plan.placed, start=1):
+        folder = plan.folder(medium, bundle)
+        device, present = _device(folder), _present(folder / chunk_name(bundle, chunk))
+        needed[device] = needed.get(device, 0) + max(0, plan.packing.sizes[chunk - 1] - present)
+        where.setdefault(device, folder)
+    last = plan.folder(max(plan.placed, default=0), bundle)
+    where.setdefault(_device(last), last)
+    needed[_device(last)] = needed.get(_device(last), 0) + extra
+    for device, count in needed.items():
+        state = os.statvfs(_existing(where[device]))
+        free = state.f_bavail * state.f_frsize
+        if count + reserve(plan.lock) > free:
+            lack = count + reserve(plan.lock) - free
+            message = f"{where[device]} has {free} bytes free, {lack} fewer than the export needs"
+            raise UsageError(
+                message, hint="free some space, or spread it with --media or more --to"
+            )
+
+
+def _present(path: Path) -> int:
+    for candidate in (path, path.with_name(path.name + ".partial")):
+        if candidate.exists():
+            return candidate.stat().st_blocks * 512
+    return 0
+
+
+def _existing(folder: Path) -> Path:
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
+def _device(folder: Path) -> int:
+    return _existing(folder).stat().st_dev
