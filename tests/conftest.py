@@ -2,19 +2,70 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
-from tests.servers import ca
+from tests.servers import ca, isolation, proxy, rclone, rgw
 from tests.servers import registry as registries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.servers.ca import Authority
+    from tests.servers.proxy import FaultProxy
     from tests.servers.registry import Registry
+    from tests.servers.s3 import ObjectStore
+
+SERVERS = {
+    "registry",
+    "registry_basic",
+    "registry_tls",
+    "registry_token",
+    "s3_rclone",
+    "s3_rclone_tls",
+    "s3_rgw",
+}
+"""Fixtures that run a real server: a test that asks for one is marked ``server`` by that."""
+
+hypothesis.settings.register_profile("dray", deadline=None, derandomize=bool(os.environ.get("CI")))
+hypothesis.settings.load_profile("dray")
+_numbers = itertools.count()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need a real server, before ``-m`` chooses."""
+    for item in items:
+        if SERVERS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("server")
+
+
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that holds the home folders of all tests."""
+    return tmp_path_factory.mktemp("homes")
+
+
+@pytest.fixture(autouse=True)
+def isolated(homes: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty home folder, nothing of the person's environment, loopback only."""
+    home = homes / str(next(_numbers))
+    home.mkdir()
+    for name in isolation.foreign(iter(os.environ)):
+        monkeypatch.delenv(name)
+    for name, value in isolation.own(home).items():
+        monkeypatch.setenv(name, value)
+    isolation.guard()
+    isolation.attempts.clear()
+    yield home
+    tried, isolation.attempts[:] = list(isolation.attempts), []
+    assert not tried, f"the test has tried to reach {tried}"
 
 
 @pytest.fixture(scope="session")
@@ -49,3 +100,33 @@ def registry_token(tmp_path: Path) -> Iterator[Registry]:
     """A fresh registry that wants bearer tokens; ``registry_token.tokens`` steers them."""
     with registries.serve(tmp_path / "registry-token", auth="token") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def s3_rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """An rclone S3 service shared by all tests: use ``s3_rclone.bucket()``."""
+    with rclone.serve(tmp_path_factory.mktemp("rclone")) as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def s3_rclone_tls(
+    tmp_path_factory: pytest.TempPathFactory, authority: Authority
+) -> Iterator[ObjectStore]:
+    """The same over TLS, where clients of S3 behave differently."""
+    with rclone.serve(tmp_path_factory.mktemp("rclone-tls"), tls=authority) as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def s3_rgw(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[ObjectStore]:
+    """A Ceph RADOS Gateway over TLS shared by all tests: use ``s3_rgw.bucket()``."""
+    with rgw.serve(tmp_path_factory.mktemp("ceph") / "rgw", authority) as store:
+        yield store
+
+
+@pytest.fixture
+def fault_proxy() -> Iterator[Callable[[int], FaultProxy]]:
+    """A function that puts a proxy in front of a loopback port and returns it."""
+    with ExitStack() as stack:
+        yield lambda port: stack.enter_context(proxy.serve(port))

@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 START_TIMEOUT = 30.0  # seconds
 STOP_TIMEOUT = 10.0  # seconds before a server that does not end is killed
+BASE = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C.UTF-8"}
+"""The environment of every server: nothing of the caller's."""
 
 
 class StartError(Exception):
@@ -24,19 +26,24 @@ class StartError(Exception):
 
 @contextmanager
 def running(
-    command: Sequence[str | Path], *, log: Path, env: Mapping[str, str] | None = None
+    command: Sequence[str | Path],
+    *,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    patience: float = STOP_TIMEOUT,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server in the foreground with both outputs in ``log``; end it on leaving.
+
+    It has ``patience`` seconds to end by itself; with 0 it is killed at once.
 
     The kernel kills it when this process dies in any way (``setpriv --pdeathsig``), so that a test
     run that was killed leaves nothing running either.
     """
     guard = [] if not shutil.which("setpriv") else ["setpriv", "--pdeathsig", "KILL"]
-    base = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C.UTF-8"}
     with log.open("ab") as out:
         process = subprocess.Popen(
             [*guard, *command],
-            env={**base, "HOME": str(log.parent), **(env or {})},
+            env={**BASE, "HOME": str(log.parent), **(env or {})},
             cwd=log.parent,
             stdin=subprocess.DEVNULL,
             stdout=out,
@@ -45,14 +52,15 @@ def running(
     try:
         yield process
     finally:
-        stop(process)
+        stop(process, patience)
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a process, by force after :data:`STOP_TIMEOUT`, and reap it."""
-    process.terminate()
+def stop(process: subprocess.Popen[bytes], patience: float = STOP_TIMEOUT) -> None:
+    """End a process, by force after ``patience`` seconds, and reap it."""
+    if patience:
+        process.terminate()
     try:
-        process.wait(STOP_TIMEOUT)
+        process.wait(patience)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
@@ -71,9 +79,17 @@ def wait_for(process: subprocess.Popen[bytes], log: Path, pattern: str) -> str:
     raise StartError(msg)
 
 
-def free_port() -> int:
-    """Return a loopback port that was free a moment ago."""
+def free_ports(count: int) -> list[int]:
+    """Return loopback ports, all different, that were free a moment ago."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
+def listens(port: int) -> bool:
+    """Whether something accepts connections on the loopback port."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
