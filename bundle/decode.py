@@ -47,7 +47,7 @@ def parse_json(data: bytes, *, limit: int) -> object:
     )
     if "\\u" in text:
         _check_surrogates(document)
-    return document  # type: ignore[no-any-return]
+    return document
 
 
 _STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
@@ -118,6 +118,12 @@ def spell(path: Path) -> str:
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
     return text
+
+
+class Key(str):
+    """The last step of a path that means the key itself, not the value under it."""
+
+    __slots__ = ()
 
 
 class Fields:
@@ -237,7 +243,7 @@ class Fields:
             hint = f"did you mean {near!r}?" if near else ""
             if known and not near:
                 hint = "known here: " + ", ".join(sorted(known))
-            raise self.wrong(key, "is not a known key", hint)
+            raise self.wrong(Key(key), "is not a known key", hint)
 
 
 def _nearest(key: str, known: Sequence[str]) -> str:

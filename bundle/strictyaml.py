@@ -1,0 +1,374 @@
+"""YAML as a strict subset: plain data, and the line and column of every key and value in it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, cast
+
+import yaml
+
+from bundle.decode import MAX_DEPTH, MAX_INTEGER, Key, spell
+from bundle.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path as FilePath
+
+    from bundle.decode import Path
+
+LIMIT = 1 << 20
+"""Bytes that a document written by people may have."""
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_FORBIDDEN = re.compile(
+    "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
+"""What YAML refuses, and the line ends that only YAML 1.1 knows: editors do not show them."""
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?")
+_WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
+_NUMERIC = frozenset("0123456789+-.")
+_QUOTE = "write it in quotes when it is meant as text"
+
+
+class Float(float):
+    """A number with a fraction or an exponent, which still knows how it was written.
+
+    ``25.10`` is a version that somebody forgot to quote: the hint has to show it as it stands.
+    """
+
+    __slots__ = ("source",)
+    source: str
+
+    def __new__(cls, source: str) -> Float:
+        """Return the number that ``source`` spells."""
+        number = super().__new__(cls, source)
+        number.source = source
+        return number
+
+    def __str__(self) -> str:
+        return self.source
+
+    __repr__ = __str__
+
+
+class Document:
+    """What a file says, as plain data in ``value``, and where it says it."""
+
+    def __init__(self, name: str, value: object, marks: _Marks) -> None:
+        self.name = name
+        self.value = value
+        self._marks = marks
+
+    def mark(self, path: Path) -> tuple[int, int]:
+        """Return line and column, from 1, of what ``path`` names: a value, or with Key a key.
+
+        A path that leads nowhere is where its deepest part is: a missing field is at its mapping.
+        """
+        marks: _Marks = self._marks
+        for step in path:
+            if isinstance(step, Key) and marks.keys and step in marks.keys:
+                return _position(marks.keys[step])
+            below = marks.below(step)
+            if below is None:
+                break
+            marks = below
+        return _position(marks.start)
+
+    def where(self, path: Path) -> str:
+        """Return ``FILE:LINE:COLUMN`` of what ``path`` names."""
+        line, column = self.mark(path)
+        return f"{self.name}:{line}:{column}"
+
+    def fault(self, path: Path, message: str, hint: str = "") -> UsageError:
+        """Return the error that says ``FILE:LINE:COLUMN: images[0].name: message``."""
+        return _fault(self.where(path), path, message, hint)
+
+
+class _Marks:
+    """Where one node starts, where its keys do, and the marks of the nodes in it.
+
+    Positions are ``line << 32 | column``, from 0: one integer each, for there are very many.
+    """
+
+    __slots__ = ("inside", "keys", "start")
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+        self.keys: dict[str, int] | None = None
+        self.inside: dict[str, _Marks] | list[_Marks] | None = None
+
+    def below(self, step: str | int) -> _Marks | None:
+        """Return the marks of the node that one step leads to."""
+        if isinstance(self.inside, dict):
+            return self.inside.get(str(step))
+        if isinstance(self.inside, list) and isinstance(step, int) and step < len(self.inside):
+            return self.inside[step]
+        return None
+
+
+def _position(packed: int) -> tuple[int, int]:
+    return (packed >> 32) + 1, (packed & 0xFFFFFFFF) + 1
+
+
+def _packed(mark: Any) -> int:
+    return int(mark.line) << 32 | int(mark.column)
+
+
+def _fault(where: str, path: Path, message: str, hint: str) -> UsageError:
+    shown = spell(tuple(_shown(step) if isinstance(step, str) else step for step in path))
+    return UsageError(f"{where}: {shown}: {message}" if shown else f"{where}: {message}", hint=hint)
+
+
+def _shown(step: str) -> str:
+    # Keys are the reader's text: they must not move a terminal's cursor.
+    return (step if step.isprintable() and step else repr(step))[:80]
+
+
+def load(path: FilePath, *, limit: int = LIMIT, hint: str = "") -> Document:
+    """Read the one YAML document in a file of at most ``limit`` bytes.
+
+    ``hint`` is for a file that cannot be read. Raises :class:`UsageError`, see :func:`parse`.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        reason = (error.strerror or "unknown reason").lower()
+        raise UsageError(f"cannot read {path}: {reason}", hint=hint) from None
+    return parse(data, name=str(path), limit=limit)
+
+
+def parse(data: bytes, *, name: str, limit: int = LIMIT) -> Document:
+    """Return the one YAML document in ``data``; ``name`` stands in messages for the file.
+
+    Plain scalars are read so that nothing surprises: ``true`` and ``false`` are truth values,
+    ``null``, ``~`` and nothing are null, decimal numbers are numbers; all else is text, so ``no``,
+    ``on``, dates, ``0o17``, ``017`` and ``1:30`` are, and so is everything in quotes and every key.
+
+    Raises :class:`UsageError` with line and column for more than ``limit`` bytes, anything but
+    UTF-8, a byte order mark, control characters, syntax errors, directives, a second document,
+    anchors, aliases, tags, merge keys, duplicate keys, keys that are no scalars, nesting deeper
+    than 40, and numbers beyond 2**53-1.
+    """
+    if len(data) > limit:
+        raise _fault(f"{name}:1:1", (), f"the file is larger than {limit} bytes", "")
+    return _Reader(name, _decoded(data, name)).document()
+
+
+def _decoded(data: bytes, name: str) -> str:
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8")
+        raise _fault(_end_of(before, name), (), "not UTF-8", "save the file as UTF-8") from None
+    if bad := _FORBIDDEN.search(text):
+        where, code = _end_of(text[: bad.start()], name), f"U+{ord(bad.group()):04X}"
+        if code == "U+FEFF":
+            hint = "save the file as UTF-8 without a byte order mark"
+            raise _fault(where, (), "a byte order mark is not allowed", hint)
+        raise _fault(where, (), f"the character {code} is not allowed", "")
+    return text
+
+
+def _end_of(text: str, name: str) -> str:
+    line = text.count("\n")
+    return f"{name}:{line + 1}:{len(text) - (text.rfind(chr(10)) + 1) + 1}"
+
+
+class _Reader:
+    """Builds a document from the parser's events: no recursion, no node graph, no constructors."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self.text = text
+        self.documents = 0
+        self.root: tuple[object, _Marks] | None = None
+        self.open: list[tuple[dict[str, object] | list[object], _Marks]] = []
+        self.key: list[Key | None] = []  # of each open container: the key that awaits its value
+
+    def document(self) -> Document:
+        """Read all events."""
+        loader = _LOADER(self.text)
+        take = loader.get_event
+        handlers = {
+            yaml.ScalarEvent: self.scalar,
+            yaml.MappingStartEvent: self.mapping,
+            yaml.SequenceStartEvent: self.sequence,
+            yaml.MappingEndEvent: self.end,
+            yaml.SequenceEndEvent: self.end,
+            yaml.AliasEvent: self.alias,
+            yaml.DocumentStartEvent: self.start,
+        }
+        try:
+            while (event := take()) is not None:
+                if handler := handlers.get(type(event)):
+                    handler(event)
+        except yaml.YAMLError as error:
+            raise self.syntax(error) from None
+        finally:
+            loader.dispose()
+        value, marks = self.root or (None, _Marks(0))
+        return Document(self.name, value, marks)
+
+    def path(self) -> Path:
+        """Return the path of the node that comes next."""
+        steps: list[str | int] = []
+        for (container, _marks), key in zip(self.open, self.key, strict=True):
+            if isinstance(container, list):
+                steps.append(len(container) - 1)
+            elif key is not None:
+                steps.append(key)
+        if self.open and isinstance(self.open[-1][0], list):
+            steps[-1] = len(self.open[-1][0])  # all around it hold what is being read already
+        return tuple(steps)
+
+    def fault(self, event: Any, message: str, hint: str) -> UsageError:
+        """Return the fault of an event."""
+        line, column = _position(_packed(event.start_mark))
+        return _fault(f"{self.name}:{line}:{column}", self.path(), message, hint)
+
+    def syntax(self, error: yaml.YAMLError) -> UsageError:
+        """Return the parser's own complaint."""
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        line, column = _position(_packed(mark)) if mark else (1, 1)
+        problem = str(getattr(error, "problem", None) or "cannot be parsed")
+        context = str(getattr(error, "context", None) or "")
+        hint = next((hint for part, hint in _HINTS if part in problem), "")
+        before = "".join(self.text.split("\n")[line - 1 : line])[:column]
+        if before.endswith("\t"):
+            hint = "indent with spaces: YAML does not take tabs for that"
+        message = "not valid YAML: " + ", ".join(part for part in (context, problem) if part)
+        return _fault(f"{self.name}:{line}:{column}", (), message, hint)
+
+    def start(self, event: Any) -> None:
+        """Take the start of a document."""
+        self.documents += 1
+        if self.documents > 1:
+            raise self.fault(event, "a second document starts here", "write one file for each")
+        if event.version or event.tags:
+            raise self.fault(event, "YAML directives are not allowed", "leave the % line out")
+
+    def alias(self, event: Any) -> None:
+        """Refuse an alias."""
+        raise self.fault(event, f"aliases (*{event.anchor[:60]}) are not allowed", _WRITE_OUT)
+
+    def check(self, event: Any) -> None:
+        """Refuse what no node may have."""
+        if event.anchor is not None:
+            raise self.fault(event, f"anchors (&{event.anchor[:60]}) are not allowed", _WRITE_OUT)
+        if event.tag is not None:
+            raise self.fault(
+                event, f"YAML tags ({event.tag[:60]}) are not allowed", "leave the tag out"
+            )
+
+    def scalar(self, event: Any) -> None:
+        """Take a key or a scalar value."""
+        if event.anchor is not None or event.tag is not None:
+            self.check(event)
+        text: str = event.value
+        if "\0" in text or not (text.isascii() or _encodable(text)):
+            raise self.fault(event, "NUL and lone surrogates are not allowed", "")
+        plain = not event.style and event.implicit[0]
+        if self.open and self.key[-1] is None and isinstance(self.open[-1][0], dict):
+            self.take_key(event, text, plain)
+        else:
+            value = self.resolve(event, text) if plain else text
+            self.put(value, _Marks(_packed(event.start_mark)))
+
+    def take_key(self, event: Any, text: str, plain: bool) -> None:
+        """Take a key of the mapping that is open."""
+        _container, marks = self.open[-1]
+        if plain and text == "<<":
+            raise self.fault(event, "merge keys (<<) are not allowed", _WRITE_OUT)
+        keys = cast("dict[str, int]", marks.keys)
+        key = Key(text)
+        if text in keys:
+            line, _column = _position(keys[text])
+            self.key[-1] = key
+            raise self.fault(event, f"duplicate key, first on line {line}", "remove one of them")
+        keys[text] = _packed(event.start_mark)
+        self.key[-1] = key
+
+    def resolve(self, event: Any, text: str) -> object:
+        """Return what a plain scalar means."""
+        if text in _WORDS:
+            return _WORDS[text]
+        if text[0] not in _NUMERIC:
+            return text
+        if _INTEGER.fullmatch(text):
+            if len(text) > 17 or abs(int(text)) > MAX_INTEGER:
+                raise self.fault(event, f"the number {text[:40]} is too large", _QUOTE)
+            return int(text)
+        return Float(text) if _FLOAT.fullmatch(text) else text
+
+    def mapping(self, event: Any) -> None:
+        """Open a mapping."""
+        marks = self.opened(event)
+        inside: dict[str, object] = {}
+        marks.keys, marks.inside = {}, {}
+        self.nest(inside, marks)
+
+    def sequence(self, event: Any) -> None:
+        """Open a sequence."""
+        marks = self.opened(event)
+        inside: list[object] = []
+        marks.inside = []
+        self.nest(inside, marks)
+
+    def opened(self, event: Any) -> _Marks:
+        """Check the start of a container."""
+        self.check(event)
+        if self.open and self.key[-1] is None and isinstance(self.open[-1][0], dict):
+            raise self.fault(event, "a key must be text", "")
+        if len(self.open) >= MAX_DEPTH:
+            raise self.fault(event, f"nested deeper than {MAX_DEPTH}", "")
+        return _Marks(_packed(event.start_mark))
+
+    def nest(self, container: dict[str, object] | list[object], marks: _Marks) -> None:
+        """Put a container where it belongs and make it the one that is open."""
+        self.put(container, marks, done=False)
+        self.open.append((container, marks))
+        self.key.append(None)
+
+    def end(self, _event: Any) -> None:
+        """Close the container that is open."""
+        self.open.pop()
+        self.key.pop()
+        if self.key:
+            self.key[-1] = None
+
+    def put(self, value: object, marks: _Marks, *, done: bool = True) -> None:
+        """Add a node to the container that is open; its key stays until the node is ``done``."""
+        if not self.open:
+            self.root = value, marks
+            return
+        container, around = self.open[-1]
+        if isinstance(container, list):
+            container.append(value)
+            cast("list[_Marks]", around.inside).append(marks)
+            return
+        key = cast("str", self.key[-1])
+        container[str(key)] = value
+        cast("dict[str, _Marks]", around.inside)[str(key)] = marks
+        if done:
+            self.key[-1] = None
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+_WRITE_OUT = "write the value out where it is used"
+_HINTS = (
+    ("mapping values are not allowed", "put text that holds ': ' in quotes"),
+    ("cannot start any token", "put text that starts with a special character in quotes"),
+    ("could not find expected ':'", "a key needs ': ' after it"),
+    ("did not find expected key", "is the indentation that of the lines before?"),
+    ("expected <block end>", "is the indentation that of the lines before?"),
+    ("did not find expected ',' or", "a bracket is not closed, or a comma is missing"),
+    ("expected ',' or", "a bracket is not closed, or a comma is missing"),
+)
