@@ -82,7 +82,7 @@ class PublicKey:
     def from_pem(cls, pem: str | bytes, *, what: str = "the key") -> PublicKey:
         """Read one public key in PEM; ``what`` names it in the :class:`UsageError`."""
         text = _text(pem, what)
-        match = _PEM.fullmatch(text.replace("\r\n", "\n").strip())
+        match = _PEM.fullmatch(text.replace("\r\n", "\n").strip(" \t\r\n"))
         if match is None or match[1] != "PUBLIC KEY":
             raise _refused(text, what)
         try:

@@ -42,7 +42,7 @@ def _validator() -> Any:
     from jsonschema import Draft202012Validator  # noqa: PLC0415
     from jsonschema.validators import extend  # noqa: PLC0415
 
-    return extend(Draft202012Validator, {"pattern": _pattern})
+    return extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
 
 
 def _pattern(_validator: object, pattern: str, text: object, _schema: object) -> Iterator[Any]:
