@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -15,8 +16,15 @@ if TYPE_CHECKING:
 class Blob(Protocol):
     """A blob on the medium: read through the verifier, as often as a retry needs."""
 
-    digest: Digest
-    size: int
+    @property
+    def digest(self) -> Digest:
+        """The blob's digest, which a verified signature vouches for."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """The blob's size in bytes."""
+        ...
 
     def blocks(self, *, offset: int = 0, sha: hashlib._Hash | None = None) -> Iterator[bytes]:
         """Yield the bytes from ``offset`` on, the last block only after the digest has matched.
@@ -31,6 +39,26 @@ class Blob(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A name at a target that an artifact wants for itself.
+
+    A ``place`` that ends in ``/`` is a folder with everything in it; any other is a tag.
+    """
+
+    place: str
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """A name that pointed at other content before this run, for the receipt and for people."""
+
+    place: str
+    before: str
+    after: Digest
+
+
 class Target(Protocol):
     """A place on the high side. All methods may be called from several threads.
 
@@ -40,13 +68,21 @@ class Target(Protocol):
 
     label: str
     kinds: frozenset[str]
+    replaced: list[Replaced]
 
     def check(self) -> None:
         """Reach the target and authenticate; raise :class:`bundle.errors.TargetError`."""
         ...
 
     def place(self, artifact: Artifact) -> str:
-        """Return where the artifact will be found, as its users write it."""
+        """Return where the artifact will be found, as its users write it.
+
+        Raises :class:`bundle.errors.UsageError` when the target cannot hold such a name.
+        """
+        ...
+
+    def claims(self, artifact: Artifact) -> tuple[Claim, ...]:
+        """Return the names that the artifact takes: two artifacts cannot share one."""
         ...
 
     def has(self, artifact: Artifact, content: Content) -> bool:
@@ -66,7 +102,8 @@ class Target(Protocol):
     def publish(self, artifact: Artifact, blob: Callable[[Digest], Blob]) -> bool:
         """Make the artifact visible: manifests children first, tags last; or files, marker last.
 
-        Returns whether anything changed: publishing what is there already is no change and no error.
+        Returns whether anything changed: publishing what is there already is no error. A name that
+        pointed elsewhere is taken over, and recorded in ``replaced``.
         """
         ...
 

@@ -1,0 +1,128 @@
+"""Names at a target: where an artifact goes, what cannot be named, and who wants the same place."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bundle.artifact import path_fault
+from bundle.errors import UsageError
+from importer.targets import marker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bundle.artifact import Artifact
+    from importer.targets.base import Claim, Target
+
+KIND_FOLDERS = {
+    "image": "",
+    "chart": "charts",
+    "model": "models",
+    "resource": "resources",
+    "file": "files",
+}
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+REPOSITORY = rf"{_COMPONENT}(?:/{_COMPONENT})*"
+"""A repository of a registry (OCI distribution-spec, "Pulling manifests")."""
+_LONGEST_REPOSITORY = 255
+"""Characters of host and repository together: what docker and containerd accept."""
+_LONGEST_KEY = 1024
+"""Bytes of an object's key (Amazon S3 User Guide, "Naming Amazon S3 objects")."""
+_RENAME = "give it another name with a map: rule in a target file"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """``source``, a source repository or the beginning of one up to a slash, becomes ``target``."""
+
+    source: str
+    target: str
+
+    def apply(self, repository: str) -> str | None:
+        """Return the new name, or ``None`` when the rule is about something else."""
+        source = self.source.rstrip("/")
+        if repository != source and not repository.startswith(source + "/"):
+            return None
+        return _join(self.target, repository[len(source) :])
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """How one target names what it gets: below ``prefix``, by the first rule that applies.
+
+    Without a rule, the host (of a registry, of a URL) or the word ``ngc`` in front is dropped, and
+    everything but images goes into a folder of its kind. A rule gives all that follows the prefix.
+    """
+
+    prefix: str = ""
+    rules: tuple[Rule, ...] = ()
+
+    def repository(self, artifact: Artifact, host: str) -> str:
+        """Return the artifact's repository at the registry ``host``.
+
+        Raises :class:`UsageError` when no registry takes such a name.
+        """
+        name = self._name(artifact)
+        if not re.fullmatch(REPOSITORY, name):
+            raise UsageError(f"{artifact.name} cannot be called {name!r} at {host}", hint=_RENAME)
+        if len(host) + 1 + len(name) > _LONGEST_REPOSITORY:
+            raise UsageError(
+                f"the name of {artifact.name} at {host} is longer than {_LONGEST_REPOSITORY}",
+                hint=_RENAME,
+            )
+        return name
+
+    def folder(self, artifact: Artifact) -> str:
+        """Return the folder of the artifact's files in a tree: name, then version.
+
+        Raises :class:`UsageError` when a file cannot have its name there.
+        """
+        if "/" in artifact.version:
+            raise UsageError(f"{artifact.name} has a version with a slash", hint=_RENAME)
+        folder = _join(self._name(artifact), artifact.version)
+        if fault := path_fault(folder):
+            raise UsageError(f"{artifact.name} cannot be at {folder[:200]!r}: it {fault}")
+        for file in artifact.files:
+            if file.path.split("/", 1)[0] == marker.NAME:
+                raise UsageError(f"{artifact.name} has a file with the reserved name {file.path}")
+            if len(f"{folder}/{file.path}".encode()) > _LONGEST_KEY:
+                raise UsageError(
+                    f"{artifact.name}: the path of {file.path[:100]} is over {_LONGEST_KEY} bytes",
+                    hint="use a shorter prefix, or a map: rule in a target file",
+                )
+        return folder
+
+    def _name(self, artifact: Artifact) -> str:
+        for rule in self.rules:
+            if (name := rule.apply(artifact.repository)) is not None:
+                return _join(self.prefix, name)
+        first, slash, rest = artifact.repository.partition("/")
+        return _join(self.prefix, KIND_FOLDERS[artifact.kind], rest if slash else first)
+
+
+def _join(*parts: str) -> str:
+    return "/".join(part.strip("/") for part in parts if part.strip("/"))
+
+
+def refuse_collisions(routed: Iterable[tuple[Target, Artifact]]) -> None:
+    """Raise :class:`UsageError` when two artifacts want one place; nothing has been written yet."""
+    wanted = [(claim, artifact) for target, artifact in routed for claim in target.claims(artifact)]
+    wanted.sort(key=lambda item: (item[0].place, item[0].digest))
+    outer: tuple[Claim, Artifact] | None = None
+    for before, after in zip([None, *wanted], wanted, strict=False):
+        claim, artifact = after
+        if before and before[0].place == claim.place and before[0].digest != claim.digest:
+            raise _collision(before[1], artifact, claim.place)
+        if outer and claim.place != outer[0].place and claim.place.startswith(outer[0].place):
+            raise _collision(outer[1], artifact, outer[0].place)
+        if claim.place.endswith("/"):
+            outer = after
+
+
+def _collision(one: Artifact, other: Artifact, place: str) -> UsageError:
+    return UsageError(
+        f"{one.name} and {other.name} would both be at {place}",
+        hint="send one of them elsewhere with a map: rule in a target file",
+    )
