@@ -102,7 +102,7 @@ def obtain(name: str) -> Path:
     """Return the program's path, installing it first if needed; raise :class:`MissingError`."""
     if found := find(name):
         return found
-    with _one_at_a_time():
+    with _one_at_a_time(PROGRAMS[name]):
         if found := find(name):  # another worker was faster
             return found
         failed = TOOLS / f"failed-{name}-{ENVIRONMENT.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}"
@@ -119,9 +119,10 @@ def obtain(name: str) -> Path:
 
 
 @contextmanager
-def _one_at_a_time() -> Iterator[None]:
+def _one_at_a_time(program: Program) -> Iterator[None]:
+    """Let one worker install at a time; a build of Go programs does not hold packages up."""
     TOOLS.mkdir(parents=True, exist_ok=True)
-    with (TOOLS / "lock").open("w") as lock:
+    with (TOOLS / ("lock-go" if program.go else "lock")).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
