@@ -21,7 +21,9 @@ TAG = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
 """A tag (OCI distribution-spec, "Pulling manifests")."""
 REPOSITORY = r"[a-z0-9]+(?:[.:_/-]+[a-z0-9]+)*"
 """``host[:port]/path`` in lower case; a target's rules for names are applied at the target."""
-MEDIA_TYPE = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
+_WORD = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
+MEDIA_TYPE = f"{_WORD}/{_WORD}"
+"""A media type (RFC 6838, section 4.2)."""
 PLATFORM = r"[a-z0-9._-]+/[a-z0-9._-]+(?:/[a-z0-9._-]+)?"
 
 
@@ -86,9 +88,9 @@ class Artifact:
 
     ``name`` is what people call it (``nvcr.io/nvidia/cuda:12.6.0``); ``repository`` is the source
     repository with its host, from which a target derives its own name; ``version`` is a tag or an
-    NGC version; ``root`` is the digest of the manifest or index at the top. ``contents`` stand in the
-    order in which they may be pushed: each after everything that it refers to. ``notes`` are facts for
-    people and auditors, such as why an index is not carried.
+    NGC version; ``root`` is the digest of the manifest or index at the top. ``contents`` stand in
+    the order in which they may be pushed: each after everything that it refers to. ``notes`` are
+    facts for people and auditors, such as why an index is not carried.
     """
 
     kind: str

@@ -67,7 +67,7 @@ class Descriptor:
     size: int
 
 
-def verified(  # noqa: PLR0913  (what is pinned, and where the reading starts)
+def verified(
     blocks: Iterable[bytes],
     *,
     digest: Digest,
@@ -78,12 +78,12 @@ def verified(  # noqa: PLR0913  (what is pinned, and where the reading starts)
 ) -> Iterator[bytes]:
     """Yield ``blocks`` unchanged, and hold the last one back until the digest has matched.
 
-    Whoever sends on what this yields has sent fewer than ``size`` bytes when a byte was wrong, so an
-    upload with a declared length can never be completed with bytes that were not vouched for. When
+    Whoever sends on what this yields has sent fewer than ``size`` bytes when a byte was wrong, so
+    an upload with a declared length can never be completed with bytes that nobody vouched for. When
     the blocks begin at ``start``, ``sha`` is the SHA-256 state over the bytes before.
 
-    Raises :class:`VerificationError` when the bytes are too few, too many, or others. ``what`` names
-    the thing in the message.
+    Raises :class:`VerificationError` when the bytes are too few, too many, or others. ``what``
+    names the thing in the message.
     """
     sha = sha or hashlib.sha256()
     seen, held = start, b""

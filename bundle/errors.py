@@ -12,8 +12,8 @@
     ├── GateRefused           7  policy says no
     └── PartlyDone            8  some of it is done; the same command goes on from there
 
-A message says what happened to which thing, in lower case and with no full stop; the hint says what to
-do next. Both are shown to people as they are: nobody puts a secret or a signed URL in them.
+A message says what happened to which thing, in lower case and with no full stop; the hint says what
+to do next. Both are shown to people as they are: nobody puts a secret or a signed URL in them.
 """
 
 from __future__ import annotations

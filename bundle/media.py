@@ -1,4 +1,4 @@
-"""The files of a bundle, in whichever folders they lie: found, opened without following anything."""
+"""The files of a bundle, in whichever folders they lie: found, and opened without following."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def judge(
     allow_rollback: str = "",
     allow_expired: str = "",
 ) -> str:
-    """Apply the rules against replay, fork and freeze; return the verdict of :mod:`bundle.state`."""
+    """Apply the rules against replay, fork and freeze; return :func:`state.judge`'s verdict."""
     state.check_expiry(sealed.manifest.expires, now, allow=allow_expired)
     return state.judge(
         known,

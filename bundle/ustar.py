@@ -1,7 +1,8 @@
 """The tar headers that dray writes and expects: POSIX ustar, every field fixed but name and size.
 
-Source: POSIX.1-1988 ustar; sizes of 8 GiB and more in GNU base-256, which GNU tar, bsdtar and Python
-read. Nothing here parses a tar: a reader computes the 512 bytes that must be there and compares.
+Source: POSIX.1-1988 ustar; sizes of 8 GiB and more in GNU base-256, which GNU tar, bsdtar and
+Python read. Nothing here parses a tar: a reader computes the 512 bytes that must be there, and
+compares.
 """
 
 from __future__ import annotations

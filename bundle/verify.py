@@ -15,8 +15,9 @@ from bundle.chunks import prefix
 from bundle.digest import BLOCK, Digest, verified
 from bundle.encoding import decode
 from bundle.errors import DrayError, MediaIncomplete, VerificationError
-from bundle.media import RECOPY, litter, read_at
+from bundle.media import RECOPY, SIGNATURE_LIMIT, litter, read_at
 from bundle.reader import Reader, part_fault
+from bundle.signature import parse_sigstore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from bundle.chunks import Chunk, StoredBlob
     from bundle.manifest import Manifest
     from bundle.media import Media
+    from bundle.unseal import Sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,31 @@ def verify(
         run.explain_swaps()
     run.report.bad.sort(key=lambda finding: (finding.file, finding.message))
     return run.report
+
+
+def check_signatures(sealed: Sealed, media: Media, report: Report) -> None:
+    """Report signature files that are damaged; one by a key that is not trusted is only noted."""
+    for name, reason in sealed.ignored.items():
+        if reason == "no trusted key made it":
+            report.notes.append(f"{name}: {reason}")
+        else:
+            report.bad.append(Finding("bad", name, reason, RECOPY))
+    for name, places in media.listing.items():
+        if not (media.is_signature(name) and name.endswith(".sig")):
+            continue
+        whole = media.places(name.removesuffix(".sig") + ".sigstore.json")
+        for path in places:
+            raw = media.read(path, SIGNATURE_LIMIT)
+            if not any(_same_signature(media.read(other, SIGNATURE_LIMIT), raw) for other in whole):
+                message = "is not the signature of the .sigstore.json beside it"
+                report.bad.append(Finding("bad", str(path), message, RECOPY))
+
+
+def _same_signature(sigstore: bytes, raw: bytes) -> bool:
+    try:
+        return parse_sigstore(sigstore).signature == raw
+    except DrayError:
+        return False
 
 
 class _Run:

@@ -44,7 +44,7 @@ class Outcome:
 class Export:
     """One run over a plan: blobs and chunks are units of work, and the journal joins the runs."""
 
-    def __init__(  # noqa: PLR0913  (what a run needs, named)
+    def __init__(
         self,
         plan: Plan,
         bundle: str,

@@ -109,7 +109,7 @@ class Sink:
         self._open.close()
 
 
-def fetch(  # noqa: PLR0913  (one blob's whole way)
+def fetch(
     open_at: OpenAt,
     sink: Sink,
     *,

@@ -10,7 +10,6 @@ import bundle
 from bundle import instant
 from bundle.digest import Digest
 from bundle.manifest import File, Manifest, Previous
-from bundle.signature import file_names, to_sigstore
 from bundler import paperwork
 from bundler.chunkfile import medium_errors, sync_folder
 
@@ -33,7 +32,7 @@ class Finished:
     folders: tuple[Path, ...]
 
 
-def finish(  # noqa: PLR0913  (everything that a manifest says)
+def finish(
     plan: Plan,
     outcome: Outcome,
     signers: Sequence[Signer],
@@ -67,10 +66,7 @@ def finish(  # noqa: PLR0913  (everything that a manifest says)
     document = f"{name}.manifest.json"
     signed = dict(small)
     for signer in signers:
-        signature = signer.sign(data)
-        bundle_name, raw_name = file_names(document, signer.name)
-        signed[bundle_name] = to_sigstore(data, signature, signer.public_key)
-        signed[raw_name] = signature
+        signed |= signer.files(document, data)
     folders = tuple(plan.folder(medium.number - 1, name) for medium in manifest.media)
     for folder in folders:
         for file, content in signed.items():

@@ -26,8 +26,8 @@ class LockedContent:
 
     Exactly one of these holds: ``text`` is the bytes themselves, UTF-8, because dray made them;
     ``url`` is where they are fetched (a chart's .tgz, a file; never a signed or secret URL);
-    neither is set, and the artifact's origin knows by digest or by path. ``unvouched`` marks a digest
-    that dray computed itself because the upstream publishes none.
+    neither is set, and the artifact's origin knows by digest or by path. ``unvouched`` marks a
+    digest that dray computed itself because the upstream publishes none.
     """
 
     content: Content

@@ -65,8 +65,8 @@ def pack(blobs: Mapping[Digest, int], *, chunk_size: int, prefix: int) -> Packin
     """Place blobs of the given sizes, in bytes, into chunks.
 
     First-fit decreasing, ties by digest, so that the same blobs give the same chunks. A blob that
-    fits a chunk is never cut; of a larger one all parts but the last fill a chunk each, and the last
-    opens the next chunk, so that its parts lie in chunks with consecutive numbers.
+    fits a chunk is never cut; of a larger one all parts but the last fill a chunk each, and the
+    last opens the next chunk, so that its parts lie in chunks with consecutive numbers.
     """
     free = room(chunk_size, prefix)
     shelf = _Shelf(free)

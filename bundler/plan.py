@@ -6,7 +6,6 @@ import hashlib
 import os
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundle import ustar
@@ -18,6 +17,7 @@ from bundler.packing import Packing, pack, place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from bundle.digest import Digest
     from bundler.lock import Lock

@@ -1,0 +1,75 @@
+"""The command `dray`: one group, to which each installed side adds its commands."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import entry_points
+
+import click
+
+import bundle
+from bundle.errors import EXIT_CODES, DrayError
+from bundle.options import fail
+
+ORDER = ["init", "keygen", "lock", "export", "sign", "inspect", "verify", "import"]
+
+
+class Group(click.Group):
+    """Lists the commands in the order in which they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, in the order of use."""
+        names = super().list_commands(ctx)
+        return sorted(names, key=lambda name: (name not in ORDER, *_place(name)))
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the exit codes."""
+        formatter.write_paragraph()
+        for line in EXIT_CODES.splitlines():
+            formatter.write_text(line)
+
+
+def _place(name: str) -> tuple[int, str]:
+    return (ORDER.index(name) if name in ORDER else 0, name)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(bundle.__version__, prog_name="dray")
+def dray() -> None:
+    """Carry NVIDIA NGC content across an air gap: pinned, signed, checkable by anyone.
+
+    Low side: init, keygen, lock, export, sign. High side: verify, import. Either: inspect.
+    """
+
+
+def build() -> click.Group:
+    """Return the group with the commands of every side that is installed."""
+    for entry in sorted(entry_points(group="dray.commands"), key=lambda item: item.name):
+        for found in entry.load()():
+            dray.add_command(found)
+    return dray
+
+
+def main() -> None:
+    """Run the command line; every failure ends here, once."""
+    as_json = "--json" in sys.argv
+    try:
+        build().main(standalone_mode=False)
+    except DrayError as error:
+        fail(error, as_json=as_json)
+    except click.exceptions.Abort:
+        click.echo("dray: interrupted", err=True)
+        sys.exit(8)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:  # noqa: BLE001, RUF100  (the last line of defence: no traceback)
+        if os.environ.get("DRAY_DEBUG"):
+            raise
+        name = type(error).__name__
+        hint = "set DRAY_DEBUG=1 and run again for the details to report"
+        fail(DrayError(f"unexpected: {name}: {error}", hint=hint), as_json=as_json)

@@ -1,0 +1,156 @@
+"""What all commands share: options with a variable each, output, and how errors end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from bundle.errors import EXIT_CODES, DrayError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from bundle.trust import Trust
+
+    F = TypeVar("F", bound=Callable[..., Any])
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+def option(*names: str, **settings: Any) -> Callable[[F], F]:
+    """Return a click option that ``DRAY_<NAME>`` sets as well."""
+    long = next(name for name in names if name.startswith("--")).split("/")[0]
+    variable = "DRAY_" + long.removeprefix("--").replace("-", "_").upper()
+    return click.option(
+        *names, envvar=settings.pop("envvar", variable), show_envvar=True, **settings
+    )
+
+
+class Command(click.Command):
+    """A command whose help ends with the exit codes."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the exit codes."""
+        formatter.write_paragraph()
+        for line in EXIT_CODES.splitlines():
+            formatter.write_text(line)
+        super().format_epilog(ctx, formatter)
+
+
+def command(name: str, **settings: Any) -> Callable[[Callable[..., Any]], Command]:
+    """Return a decorator that makes a dray command, with ``--json``."""
+
+    def decorate(function: Callable[..., Any]) -> Command:
+        flag = option("--json", "as_json", is_flag=True, help="Print one JSON object for machines.")
+        made = click.command(name, cls=Command, **settings)(flag(function))
+        assert isinstance(made, Command)  # noqa: S101  (cls says so)
+        return made
+
+    return decorate
+
+
+def say(text: str = "") -> None:
+    """Print a line of a result for people."""
+    click.echo(text)
+
+
+def warn(text: str) -> None:
+    """Print a warning on standard error."""
+    click.echo(f"dray: warning: {text}", err=True)
+
+
+def emit(document: dict[str, Any]) -> None:
+    """Print the one JSON object of a command."""
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def fail(error: DrayError, *, as_json: bool) -> NoReturn:
+    """Print an error, once, and leave with its exit code."""
+    if as_json:
+        emit({"error": error.to_dict()})
+    side = f" ({error.side})" if error.side else ""
+    click.echo(f"dray: error{side}: {error.message}", err=True)
+    if error.hint:
+        click.echo(f"dray: hint: {error.hint}", err=True)
+    sys.exit(error.exit_code)
+
+
+@contextmanager
+def stoppable() -> Iterator[threading.Event]:
+    """Yield an event that interrupt and termination set: a run stops at the next block.
+
+    A second signal ends the process at once; what is on disk is as good as after a kill.
+    """
+    stop = threading.Event()
+
+    def handle(_number: int, _frame: object) -> None:
+        if stop.is_set():
+            os._exit(8)
+        stop.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def trust_options(function: F) -> F:
+    """Add ``--trust`` and ``--key``: whose signatures count."""
+    trust = option("--trust", type=FILE, help="Trust file [default: trust.json here].")
+    key = option("--pub", type=FILE, help="Trust this one public key (PEM), for any stream.")
+    return trust(key(function))
+
+
+def find_trust(trust: Path | None, pub: Path | None) -> Trust:
+    """Return whose signatures count; nothing that lies on the medium is ever asked."""
+    from bundle import trust as trusts
+
+    if trust and pub:
+        raise UsageError("--trust and --pub exclude each other", hint="a trust file lists its keys")
+    if pub:
+        try:
+            return trusts.single_key(pub.read_bytes(), name=pub.stem)
+        except OSError as error:
+            raise UsageError(f"{pub} cannot be read: {error.strerror}") from None
+    if trust:
+        return trusts.load(trust)
+    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "dray/trust.json"
+    for place in (Path("trust.json"), home):
+        if place.is_file():
+            return trusts.load(place)
+    from bundle.errors import NotTrusted
+
+    raise NotTrusted(
+        "no trust file: nobody's signature would count",
+        hint="name it with --trust FILE, or one public key with --pub FILE; "
+        "take both from the low side by another way than the medium",
+    )
+
+
+def size(text: str, presets: dict[str, int] | None = None) -> int:
+    """Return bytes for ``4GB``, ``4GiB``, ``4000000000`` or a preset's name."""
+    import re
+
+    if presets and text.lower() in presets:
+        return presets[text.lower()]
+    match = re.fullmatch(r"([0-9]{1,15})(?:\.([0-9]{1,3}))?\s*([kKMGT]?)(i?)(B?)", text.strip())
+    if not match:
+        names = "".join(f", {name}" for name in presets or ())
+        raise UsageError(f"not a size: {text!r}", hint=f"write 4GB, 700MB, 4GiB or bytes{names}")
+    power = " KMGT".index(match[3].upper() or " ")
+    unit: int = (1024 if match[4] else 1000) ** power
+    return int(match[1]) * unit + int((match[2] or "0").ljust(3, "0")) * unit // 1000

@@ -1,0 +1,276 @@
+"""The low side's commands: options to calls, and results to text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bundle.options import (
+    FILE,
+    FOLDER,
+    command,
+    emit,
+    option,
+    say,
+    size,
+    stoppable,
+    warn,
+)
+
+if TYPE_CHECKING:
+    from bundler.lock import Lock
+    from bundler.signing import Signer
+    from bundler.spec import Spec
+
+SPEC = click.Path(dir_okay=False, path_type=Path)
+
+
+def commands() -> list[click.Command]:
+    """Return the commands of the low side."""
+    return [init, keygen, lock, export, sign]
+
+
+@command("init")
+@click.argument("folder", type=FOLDER, default=".")
+@option("--stream", default="nvidia-ai", show_default=True, help="Name of the bundles' stream.")
+@option("--name", default="dray", show_default=True, help="Name of the signer, and of its key.")
+@option("--no-passphrase", is_flag=True, help="Write the private key unencrypted.")
+def init(folder: Path, stream: str, name: str, *, no_passphrase: bool, as_json: bool) -> None:
+    """Write a commented spec, a key pair and a trust file into FOLDER."""
+    from bundler import starter
+    from bundler.trustfile import first
+
+    folder.mkdir(parents=True, exist_ok=True)
+    starter.check(folder, [f"{name}.key", f"{name}.pub", "trust.json"])
+    pair = _generate(folder, name, "p256", no_passphrase=no_passphrase)
+    trust = first(folder / "trust.json", stream, {name: pair.public_key})
+    written = [*starter.write(folder, stream), pair.private, pair.public, trust]
+    if as_json:
+        emit({"written": [str(path) for path in written]})
+        return
+    for path in written:
+        say(f"wrote {path}")
+    spec = written[0]
+    say(f"next: edit {spec}, then: dray lock {spec} && dray export {spec} --to DIR")
+    say(f"take {trust} to the high side by another way than the medium")
+
+
+@command("keygen")
+@click.argument("folder", type=FOLDER, default=".")
+@option("--name", default="dray", show_default=True, help="Name of the signer, and of its files.")
+@option("--type", "algorithm", type=click.Choice(["p256", "ed25519"]), default="p256")
+@option("--no-passphrase", is_flag=True, help="Write the private key unencrypted.")
+def keygen(folder: Path, name: str, algorithm: str, *, no_passphrase: bool, as_json: bool) -> None:
+    """Make a key pair: NAME.key (secret) and NAME.pub."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pair = _generate(folder, name, algorithm, no_passphrase=no_passphrase)
+    fingerprint = str(pair.public_key.fingerprint)
+    if as_json:
+        files = {"private": str(pair.private), "public": str(pair.public)}
+        emit({**files, "fingerprint": fingerprint})
+        return
+    say(f"wrote {pair.private} (keep it secret) and {pair.public}")
+    say(f"fingerprint {fingerprint}")
+
+
+def _generate(folder: Path, name: str, algorithm: str, *, no_passphrase: bool) -> Any:
+    from bundler import signing
+
+    signing.check_name(name)
+    phrase = None if no_passphrase else signing.Passphrase(ask=_ask).find(confirm=True)
+    return signing.generate(folder, name, algorithm=algorithm, passphrase=phrase)
+
+
+def _ask(confirm: bool) -> str:  # noqa: FBT001, RUF100  (the shape that Passphrase calls)
+    text: str = click.prompt(
+        "Passphrase of the key", hide_input=True, err=True, confirmation_prompt=confirm
+    )
+    return text
+
+
+@command("lock")
+@click.argument("spec", type=SPEC)
+@option("--update", is_flag=True, help="Resolve anew although the lock is of this spec.")
+def lock(spec: Path, *, update: bool, as_json: bool) -> None:
+    """Resolve SPEC to digests and write SPEC.lock.yaml, to be reviewed."""
+    from bundler import lockdiff
+    from bundler.spec import load
+
+    loaded = load(spec)
+    before = _read_lock(loaded)
+    if before is not None and before.spec == loaded.digest and not update:
+        path = lock_path(spec)
+        if as_json:
+            emit({"lock": str(path), "digest": str(before.digest), "changed": False})
+        else:
+            say(f"{path} is of this spec already; --update resolves it anew")
+        return
+    made = _resolve(loaded)
+    changes = lockdiff.changes(before, made)
+    if as_json:
+        body = {"lock": str(lock_path(spec)), "digest": str(made.digest), "changed": True}
+        emit({**body, "changes": changes})
+        return
+    for line in lockdiff.describe(made, changes, before):
+        say(line)
+    say(f"wrote {lock_path(spec)}: review it, then export")
+
+
+def lock_path(spec: Path) -> Path:
+    """Return the lock's path beside the spec: ``dray.yaml`` gives ``dray.lock.yaml``."""
+    stem = spec.name.removesuffix(".yaml").removesuffix(".yml")
+    return spec.with_name(f"{stem}.lock.yaml")
+
+
+def _read_lock(spec: Spec) -> Lock | None:
+    from bundler.lock import load
+
+    path = lock_path(spec.path)
+    return load(path) if path.exists() else None
+
+
+def _resolve(spec: Spec) -> Lock:
+    from bundler.finish import put
+    from bundler.resolve import Upstreams, resolve
+
+    for warning in spec.warnings:
+        warn(warning)
+    upstreams = Upstreams(spec, warn)
+    try:
+        made = resolve(spec, upstreams)
+    finally:
+        upstreams.close()
+    put(lock_path(spec.path), made.text)
+    return made
+
+
+@command("export")
+@click.argument("spec", type=SPEC)
+@option(
+    "--to",
+    "folders",
+    type=FOLDER,
+    multiple=True,
+    required=True,
+    metavar="DIR",
+    help="Where the bundle goes; several times for several mounted drives.",
+)
+@option(
+    "--chunk-size",
+    default="fat32",
+    show_default=True,
+    metavar="SIZE",
+    help="fat32, dvd, bd25, or a size such as 2GB.",
+)
+@option("--media", default="", metavar="SIZE,SIZE,…", help="Capacities of the drives, in order.")
+@option("--compress", is_flag=True, help="Store what gains from it as Zstandard.")
+@option(
+    "--key", "keys", type=FILE, multiple=True, help="Private key [default: dray.key beside SPEC]."
+)
+@option("--plan", "plan_only", is_flag=True, help="Print the plan, write nothing.")
+@option("--restart", is_flag=True, help="Discard an unfinished export and begin again.")
+@option("--new", "anew", is_flag=True, help="Export again although nothing has changed.")
+def export(  # noqa: PLR0913
+    spec: Path,
+    folders: tuple[Path, ...],
+    chunk_size: str,
+    media: str,
+    keys: tuple[Path, ...],
+    *,
+    compress: bool,
+    plan_only: bool,
+    restart: bool,
+    anew: bool,
+    as_json: bool,
+) -> None:
+    """Lock (if needed), pull, pack and sign what SPEC names, and read it back."""
+    from bundle.manifest import bundle_name
+    from bundler import packing, report, run
+    from bundler.plan import make
+    from bundler.resolve import Upstreams
+    from bundler.spec import load
+
+    loaded = load(spec)
+    made = _current_lock(loaded)
+    capacities = [size(part) for part in media.split(",") if part.strip()]
+    chosen = run.options(folders, size(chunk_size, packing.PRESETS), capacities, compress=compress)
+    plan = make(made, chosen)
+    if not plan_only:
+        signers = _signers(spec, keys)
+    upstreams = Upstreams(loaded, warn)
+    with stoppable() as stop:
+        exporting = run.Exporting(
+            plan, () if plan_only else signers, upstreams.opener, loaded.lifetime, stop, warn
+        )
+        exporting.quiet = as_json
+        try:
+            if not (restart or anew or plan_only) and (known := exporting.sealed_already()):
+                report.already(known, as_json=as_json)
+                return
+            number = exporting.number(restart=restart)
+            name = bundle_name(made.stream, number.sequence)
+            if plan_only:
+                report.plan(plan, name, as_json=as_json)
+                return
+            if not as_json:
+                report.start(plan, name, number)
+            finished, outcome = exporting.run(number)
+        finally:
+            upstreams.close()
+    report.finished(finished, outcome, as_json=as_json)
+
+
+def _current_lock(spec: Spec) -> Lock:
+    from bundle.errors import UsageError
+
+    found = _read_lock(spec)
+    if found is None:
+        return _resolve(spec)
+    if found.spec != spec.digest:
+        raise UsageError(
+            f"{lock_path(spec.path)} is not of this {spec.path.name}: the spec was changed since",
+            hint=f"dray lock {spec.path}, review what changed, then export",
+        )
+    return found
+
+
+def _signers(spec: Path, keys: tuple[Path, ...]) -> list[Signer]:
+    from bundle.errors import UsageError
+    from bundler import signing
+
+    if not keys:
+        found = sorted(spec.resolve().parent.glob("*.key"))
+        if len(found) != 1:
+            what = "no *.key" if not found else f"{len(found)} *.key files"
+            message = f"{what} beside {spec}: which key signs?"
+            raise UsageError(message, hint="name it with --key FILE; dray keygen makes one")
+        keys = (found[0],)
+    signers = []
+    for path in keys:
+        signer, warning = signing.load(path, passphrase=signing.Passphrase(ask=_ask))
+        if warning:
+            warn(warning)
+        signers.append(signer)
+    return signers
+
+
+@command("sign")
+@click.argument("folder", type=FOLDER)
+@option("--key", type=FILE, required=True, help="Private key of the second person.")
+@option("--trust", type=FILE, help="Trust file [default: trust.json here].")
+@option("--pub", type=FILE, help="Trust this one public key (PEM) as the first signer's.")
+def sign(folder: Path, key: Path, trust: Path | None, pub: Path | None, *, as_json: bool) -> None:
+    """Add a signature to a finished bundle, after checking the signature that it has."""
+    from bundler import countersign, signing
+
+    signer, warning = signing.load(key, passphrase=signing.Passphrase(ask=_ask))
+    if warning:
+        warn(warning)
+    written = countersign.add(folder, signer, trust, pub)
+    if as_json:
+        emit({"written": [str(path) for path in written]})
+    else:
+        for path in written:
+            say(f"wrote {path}")

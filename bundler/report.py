@@ -1,0 +1,69 @@
+"""What an export says to people and machines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bundle.options import emit, say
+from bundle.progress import human
+from bundler.run import summary
+
+if TYPE_CHECKING:
+    from bundler.export import Outcome
+    from bundler.finish import Finished
+    from bundler.plan import Plan
+    from bundler.run import Number
+
+
+def plan(made: Plan, name: str, *, as_json: bool) -> None:
+    """Print the plan."""
+    document = made.to_dict(name)
+    if as_json:
+        emit(document)
+        return
+    say(
+        f"{name}: {document['artifacts']} artifacts, {document['blobs']} blobs, "
+        f"{human(made.blob_bytes)}"
+    )
+    most = "at most " if made.encode else ""
+    say(f"{document['chunks']} chunks, {most}{human(made.most_bytes)} on the media")
+    for medium in document["media"]:
+        of = f" of {human(medium['capacity'])}" if medium["capacity"] else ""
+        chunks = f"{len(medium['chunks'])} chunks, {human(medium['bytes'])}{of}"
+        say(f"  medium {medium['medium']}: {chunks} -> {medium['folder']}")
+    for locked in made.lock.artifacts:
+        say(f"  {locked.artifact.kind:9}{human(locked.artifact.size):>9}  {locked.artifact.name}")
+
+
+def start(made: Plan, name: str, number: Number) -> None:
+    """Say what begins, or goes on."""
+    verb = "going on with" if number.unfinished else "exporting"
+    total = human(made.most_bytes)
+    count = f"{len(made.lock.artifacts)} artifacts, {len(made.packing.sizes)} chunks"
+    say(f"{verb} {name}: {count}, {total}")
+
+
+def already(known: Finished, *, as_json: bool) -> None:
+    """Say that nothing has changed since the last bundle."""
+    if as_json:
+        emit({**summary(known, None), "unchanged": True})
+        return
+    say(f"{known.manifest.name} holds this lock already: {known.folders[0]}")
+    say("--new exports it again under the next number")
+
+
+def finished(done: Finished, outcome: Outcome, *, as_json: bool) -> None:
+    """Say what lies where, and what to do with it."""
+    document = summary(done, outcome)
+    if as_json:
+        emit(document)
+        return
+    kept = f" ({human(outcome.kept)} kept from before)" if outcome.kept else ""
+    size = human(document["bytes"])
+    say(f"sealed {done.manifest.name}: {document['chunks']} chunks, {size}{kept}")
+    say(f"manifest {done.digest}")
+    for folder in done.folders:
+        say(f"  {folder}")
+    say(
+        "written, read back, signed; carry it, then: dray verify DIR && dray import DIR --to TARGET"
+    )

@@ -1,0 +1,182 @@
+"""From a spec to a lock: every entry is asked of its upstream, and every failure is reported."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from threading import Lock as Mutex
+from typing import TYPE_CHECKING, TypeVar
+
+from bundle import credentials
+from bundle.errors import DrayError, SourceError, UsageError
+from bundle.http import Http
+from bundle.registry import Registry
+from bundler.lock import Lock, LockedArtifact, LockedContent
+from bundler.sources.helm import HelmSource
+from bundler.sources.https import HttpsSource
+from bundler.sources.images import Reference, RegistrySource
+from bundler.sources.ngc import NgcSource
+from bundler.tagpattern import TagPattern
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bundler.sources.base import OpenAt, Source
+    from bundler.spec import ChartEntry, ImageEntry, Spec
+
+    Work = Callable[[], list[LockedArtifact]]
+    T = TypeVar("T")
+
+PARALLEL = 8
+
+
+@dataclass
+class Failure:
+    """An entry of the spec that could not be resolved."""
+
+    name: str
+    error: DrayError
+
+
+@dataclass
+class Upstreams:
+    """The connections and sources of one run. ``warn`` takes sentences for people."""
+
+    spec: Spec
+    warn: Callable[[str], object]
+    _registries: dict[str, Registry] = field(default_factory=dict)
+    _mutex: Mutex = field(default_factory=Mutex)
+
+    @cached_property
+    def http(self) -> Http:
+        """The run's one HTTP client."""
+        return Http(self.spec.registries)
+
+    def registry(self, host: str) -> Registry:
+        """Return the client of a registry: one for each host."""
+        with self._mutex:
+            if host not in self._registries:
+                self._registries[host] = Registry(host, self.http, credentials.find(host))
+            return self._registries[host]
+
+    @cached_property
+    def registries(self) -> RegistrySource:
+        """The source of images and OCI charts."""
+        return RegistrySource(self.registry)
+
+    @cached_property
+    def helm(self) -> HelmSource:
+        """The source of charts in classic repositories."""
+        return HelmSource(self.http)
+
+    @cached_property
+    def ngc(self) -> NgcSource:
+        """The source of NGC models and resources."""
+        return NgcSource(self.http, warn=self.warn)
+
+    @cached_property
+    def https(self) -> HttpsSource:
+        """The source of plain files."""
+        return HttpsSource(self.http)
+
+    def opener(self, locked: LockedArtifact, content: LockedContent) -> OpenAt:
+        """Open a locked content."""
+        sources: dict[str, Callable[[], Source]] = {
+            "registry": lambda: self.registries,
+            "helm": lambda: self.helm,
+            "ngc": lambda: self.ngc,
+            "https": lambda: self.https,
+        }
+        if locked.origin.type not in sources:
+            raise UsageError(f"{locked.artifact.name}: {locked.origin.type} is not supported")
+        return sources[locked.origin.type]().opener(locked, content)
+
+    def close(self) -> None:
+        """Let every connection go."""
+        for name in ("helm", "ngc", "https"):
+            if name in self.__dict__:
+                getattr(self, name).close()
+        if "http" in self.__dict__:
+            self.http.close()
+
+
+def resolve(spec: Spec, upstreams: Upstreams) -> Lock:
+    """Resolve every entry, in parallel; raise one error that names all that failed."""
+    work = list(_work(spec, upstreams))
+    with ThreadPoolExecutor(PARALLEL, "lock") as pool:
+        results = list(pool.map(lambda item: _attempt(*item), work))
+    failures = [result for result in results if isinstance(result, Failure)]
+    if failures:
+        raise _all(failures, len(work))
+    found = [locked for result in results if isinstance(result, list) for locked in result]
+    unique = {(item.artifact.kind, item.artifact.name): item for item in found}
+    lock = Lock(spec.stream, spec.digest, tuple(unique[key] for key in sorted(unique)))
+    if fault := lock.fault():
+        raise UsageError(f"{spec.path}: {fault}", hint="keep one of the two entries")
+    return lock
+
+
+def _attempt(name: str, work: Work) -> list[LockedArtifact] | Failure:
+    try:
+        return work()
+    except DrayError as error:
+        return Failure(name, error)
+
+
+def _all(failures: Sequence[Failure], total: int) -> DrayError:
+    first = failures[0].error
+    if len(failures) == 1:
+        return first
+    rows = [f"  {item.error.message}\n    {item.error.hint}".rstrip() for item in failures]
+    message = f"{len(failures)} of {total} entries cannot be pinned:\n" + "\n".join(rows)
+    kind = type(first) if all(type(f.error) is type(first) for f in failures) else SourceError
+    return kind(message, hint="nothing was written: the lock is all entries or none")
+
+
+def _work(spec: Spec, upstreams: Upstreams) -> list[tuple[str, Work]]:
+    work: list[tuple[str, Work]] = [
+        (entry.name, partial(_images, entry, spec, upstreams.registries)) for entry in spec.images
+    ]
+    for chart in spec.charts:
+        work.append((f"{chart.repo} {chart.name}", partial(_chart, chart, upstreams)))
+    for entry in (*spec.models, *spec.resources):
+        work.append((entry.name, partial(_one, upstreams.ngc.resolve, entry)))
+    for file in spec.files:
+        work.append((file.url, partial(_one, upstreams.https.resolve, file)))
+    return work
+
+
+def _one(resolver: Callable[[T], LockedArtifact], entry: T) -> list[LockedArtifact]:
+    return [resolver(entry)]
+
+
+def _images(entry: ImageEntry, spec: Spec, source: RegistrySource) -> list[LockedArtifact]:
+    chosen = entry.platforms or spec.platforms
+    platforms = () if chosen == "all" else tuple(chosen)
+    host, _, rest = entry.name.partition("/")
+    if not entry.tags:
+        return [source.resolve(_reference(host, rest, entry.name), platforms)]
+    pattern = TagPattern.parse(entry.tags)
+    tags = pattern.select(source.tags(host, rest))
+    if not tags:
+        message = f"no tag of {entry.name} matches {entry.tags!r}"
+        raise SourceError(message, hint="look at the tags there are, or mend the pattern")
+    names = [f"{entry.name}:{tag}" for tag in tags]
+    return [source.resolve(_reference(host, n.partition("/")[2], n), platforms) for n in names]
+
+
+def _reference(host: str, rest: str, name: str, kind: str = "image") -> Reference:
+    path, _, digest = rest.partition("@")
+    repository, _, tag = path.partition(":")
+    return Reference(host, repository, digest or tag, tag, name, kind)
+
+
+def _chart(entry: ChartEntry, upstreams: Upstreams) -> list[LockedArtifact]:
+    if not entry.repo.startswith("oci://"):
+        return [upstreams.helm.resolve(entry)]
+    name = entry.repo.removeprefix("oci://")
+    tag = entry.version.replace("+", "_")
+    host, _, rest = name.partition("/")
+    reference = _reference(host, f"{rest}:{tag}", f"{name}:{tag}", "chart")
+    return [upstreams.registries.resolve(reference, ())]

@@ -1,0 +1,174 @@
+"""The high side's commands: options to calls, and results to text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bundle.options import (
+    command,
+    emit,
+    find_trust,
+    option,
+    stoppable,
+    trust_options,
+    warn,
+)
+
+if TYPE_CHECKING:
+    from bundle.media import Media
+    from bundle.unseal import Sealed
+    from importer.load import Outcome
+
+FOLDERS = click.Path(path_type=Path)
+
+
+def commands() -> list[click.Command]:
+    """Return the commands of the high side."""
+    return [inspect, verify, load]
+
+
+def _overrides(function: Any) -> Any:
+    rollback = option(
+        "--allow-rollback",
+        default="",
+        metavar="REASON",
+        help="Accept a bundle that is older than the last one.",
+    )
+    expired = option(
+        "--allow-expired", default="", metavar="REASON", help="Accept an expired bundle."
+    )
+    return rollback(expired(function))
+
+
+def _unseal(
+    folders: tuple[Path, ...], trust: Path | None, pub: Path | None
+) -> tuple[Media, Sealed]:
+    from bundle import instant
+    from bundle.media import Media
+    from bundle.unseal import unseal
+
+    media = Media.find(folders)
+    return media, unseal(media, find_trust(trust, pub), instant.now())
+
+
+def _judge(sealed: Sealed, allow_rollback: str, allow_expired: str) -> str:
+    from bundle import instant
+    from bundle.state import StateFolder, default_folder
+    from bundle.unseal import judge
+
+    known = StateFolder(default_folder(), "import").last(sealed.manifest.stream)
+    verdict = judge(
+        sealed, known, instant.now(), allow_rollback=allow_rollback, allow_expired=allow_expired
+    )
+    if verdict == "gap" and known:
+        warn(
+            f"{sealed.manifest.name} follows {known.sequence}: what was between was not imported "
+            "here, and is not needed"
+        )
+    return verdict
+
+
+@command("inspect")
+@click.argument("folders", nargs=-1, required=True, type=FOLDERS)
+@trust_options
+@option("--files", is_flag=True, help="List every file, layer and manifest.")
+def inspect(
+    folders: tuple[Path, ...], trust: Path | None, pub: Path | None, *, files: bool, as_json: bool
+) -> None:
+    """Show what a bundle holds; only its signature is verified."""
+    from importer import report
+
+    _media, sealed = _unseal(folders, trust, pub)
+    if as_json:
+        emit(
+            {
+                "manifestDigest": str(sealed.digest),
+                "signers": list(sealed.signers.names),
+                **sealed.manifest.to_dict(),
+            }
+        )
+    else:
+        report.tree(sealed, files=files)
+
+
+@command("verify")
+@click.argument("folders", nargs=-1, required=True, type=FOLDERS)
+@trust_options
+@_overrides
+@option("--quick", is_flag=True, help="Signature, names and sizes only; no chunk is read.")
+def verify(
+    folders: tuple[Path, ...],
+    trust: Path | None,
+    pub: Path | None,
+    allow_rollback: str,
+    allow_expired: str,
+    *,
+    quick: bool,
+    as_json: bool,
+) -> None:
+    """Check signature, chunks and every blob; name what is bad and where. Touches nothing.
+
+    Give the folders of all media at once, or of one drive at a time.
+    """
+    from bundle import verify as checking
+    from bundle.progress import bar
+    from importer import report
+
+    media, sealed = _unseal(folders, trust, pub)
+    here = sum(c.size for c in sealed.manifest.chunks if media.places(c.name))
+    with bar(here, "verifying", quiet=as_json) as on_bytes:
+        result = checking.verify(sealed.manifest, media, on_bytes=on_bytes, deep=not quick)
+    checking.check_signatures(sealed, media, result)
+    report.verified(sealed, result, as_json=as_json, quick=quick)
+    result.raise_for_findings()
+    _judge(sealed, allow_rollback, allow_expired)
+
+
+@command("import")
+@click.argument("folders", nargs=-1, required=True, type=FOLDERS)
+@option(
+    "--to",
+    "targets",
+    multiple=True,
+    metavar="TARGET",
+    help="A folder, registry://host/prefix, s3://bucket/prefix or a target file; repeatable "
+    "[default: ./warehouse].",
+)
+@trust_options
+@_overrides
+@option("--only", default="", metavar="KIND,…", help="Only image, chart, model, resource or file.")
+@option("--plan", "plan_only", is_flag=True, help="Show exactly what would happen, and stop.")
+@option("--verify-first", is_flag=True, help="Read and verify everything before the first upload.")
+def load(  # noqa: PLR0913
+    folders: tuple[Path, ...],
+    targets: tuple[str, ...],
+    trust: Path | None,
+    pub: Path | None,
+    allow_rollback: str,
+    allow_expired: str,
+    only: str,
+    *,
+    plan_only: bool,
+    verify_first: bool,
+    as_json: bool,
+) -> None:
+    """Verify a bundle and load it, in one pass; names appear when all of it was verified."""
+    from importer import report, session
+
+    media, sealed = _unseal(folders, trust, pub)
+    _judge(sealed, allow_rollback, allow_expired)
+    with stoppable() as stop:
+        run = session.Session(sealed, media, targets or ("warehouse",), only, stop, quiet=as_json)
+        try:
+            plan = run.plan(verify_first=verify_first)
+            if plan_only:
+                report.plan(plan, as_json=as_json)
+                return
+            outcome: Outcome = run.load(plan)
+        finally:
+            run.close()
+    report.loaded(sealed, plan, outcome, run.targets, as_json=as_json)
+    outcome.raise_for_failures()

@@ -1,0 +1,178 @@
+"""Verify and load in one pass: blobs first, and names only when every one of them was verified."""
+
+from __future__ import annotations
+
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bundle.errors import DrayError, MediaIncomplete, PartlyDone, TargetError, VerificationError
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterator
+
+    from bundle.artifact import Artifact
+    from bundle.digest import Digest
+    from bundle.reader import Reader
+    from importer.plan import Plan, Step
+
+WORKERS = 4
+
+
+@dataclass
+class Outcome:
+    """What an import did; sizes in bytes. ``failures`` maps artifacts to what went wrong."""
+
+    uploaded: int = 0
+    mounted: int = 0
+    present: int = 0
+    published: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    failures: dict[str, DrayError] = field(default_factory=dict)
+    withheld: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``--json`` prints."""
+        failures = {name: error.to_dict() for name, error in self.failures.items()}
+        sizes = {"uploaded": self.uploaded, "mounted": self.mounted, "present": self.present}
+        return {
+            **sizes,
+            "published": self.published,
+            "unchanged": self.unchanged,
+            "withheld": list(self.withheld),
+            "failures": failures,
+        }
+
+    def raise_for_failures(self) -> None:
+        """Raise the worst failure: bytes before media before targets."""
+        for kind in (VerificationError, MediaIncomplete, DrayError):
+            found = [(name, e) for name, e in self.failures.items() if isinstance(e, kind)]
+            if found:
+                name, error = found[0]
+                others = len(self.failures) - 1
+                more = f" (and {others} more artifacts)" if others else ""
+                said = error.message if name in error.message else f"{name}: {error.message}"
+                raise type(error)(said + more, hint=error.hint)
+
+
+class Load:
+    """One import run over a plan. Steps are independent; what a target took, a next run skips."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        reader: Reader,
+        *,
+        stop: threading.Event,
+        on_bytes: Callable[[int], object],
+        workers: int = WORKERS,
+    ) -> None:
+        self.plan, self.reader = plan, reader
+        self.stop, self.on_bytes, self.workers = stop, on_bytes, workers
+        self.outcome = Outcome(present=plan.present)
+
+    def run(self) -> Outcome:
+        """Send what is missing, then publish; raise :class:`PartlyDone` when told to stop."""
+        first, again = _waves(self.plan.steps)
+        self._send_all(first)
+        self._send_all(again)
+        if self.stop.is_set():
+            message = "interrupted: nothing was published"
+            raise PartlyDone(message, hint="run the same command again: what was sent is kept")
+        self._check_manifests()
+        if any(not isinstance(e, TargetError) for e in self.outcome.failures.values()):
+            # Bytes that are not as signed: nothing of this bundle becomes visible.
+            self.outcome.withheld = tuple(a.name for a in self.plan.artifacts)
+            return self.outcome
+        for artifact in self.plan.artifacts:
+            if artifact.name not in self.outcome.failures:
+                self._publish(artifact)
+        return self.outcome
+
+    def _send_all(self, steps: list[Step]) -> None:
+        queue: Iterator[Step] = iter(steps)
+        running: dict[Future[str], Step] = {}
+        with ThreadPoolExecutor(self.workers, "load") as pool:
+            try:
+                while not self.stop.is_set():
+                    while len(running) < self.workers and (step := next(queue, None)):
+                        running[pool.submit(self._send, step)] = step
+                    if not running:
+                        break
+                    done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        self._settle(future, running.pop(future))
+            except BaseException:
+                self.stop.set()
+                raise
+
+    def _send(self, step: Step) -> str:
+        blob = _Stoppable(self.reader, step.content.digest, self.stop)
+        return step.target.put(step.artifact, step.content, blob, self.on_bytes)
+
+    def _settle(self, future: Future[str], step: Step) -> None:
+        error = future.exception()
+        if isinstance(error, PartlyDone):
+            return
+        if error is None:
+            if future.result() == "mounted":
+                self.outcome.mounted += step.content.size
+            else:
+                self.outcome.uploaded += step.content.size
+            return
+        if not isinstance(error, DrayError):
+            raise error
+        digest = step.content.digest
+        for artifact in self.plan.artifacts:
+            shared = isinstance(error, TargetError) and artifact is not step.artifact
+            if not shared and any(content.digest == digest for content in artifact.contents):
+                self.outcome.failures.setdefault(artifact.name, error)
+
+    def _check_manifests(self) -> None:
+        """Read every manifest once before the first is published: all of them or none."""
+        for artifact in self.plan.artifacts:
+            for content in artifact.manifests:
+                try:
+                    self.reader.blob(content.digest).read()
+                except DrayError as error:
+                    self.outcome.failures.setdefault(artifact.name, error)
+
+    def _publish(self, artifact: Artifact) -> None:
+        target = self.plan.routes[artifact.name]
+        try:
+            changed = target.publish(artifact, self.reader.blob)
+        except TargetError as error:
+            self.outcome.failures[artifact.name] = error
+            return
+        (self.outcome.published if changed else self.outcome.unchanged).append(artifact.name)
+
+
+class _Stoppable:
+    """A blob on the medium whose reading ends when the run is told to stop."""
+
+    def __init__(self, reader: Reader, digest: Digest, stop: threading.Event) -> None:
+        self._blob = reader.blob(digest)
+        self._stop = stop
+        self.digest, self.size = self._blob.digest, self._blob.size
+
+    def blocks(self, *, offset: int = 0, sha: Any = None) -> Iterator[bytes]:
+        for block in self._blob.blocks(offset=offset, sha=sha):
+            if self._stop.is_set():
+                raise PartlyDone("interrupted", hint="run the same command again")
+            yield block
+
+    def read(self) -> bytes:
+        return self._blob.read()
+
+
+def _waves(steps: tuple[Step, ...]) -> tuple[list[Step], list[Step]]:
+    """Split the steps: each blob's first at a target, then those that can mount what is there."""
+    first: list[Step] = []
+    again: list[Step] = []
+    seen: set[tuple[int, Digest]] = set()
+    for step in steps:
+        key = (id(step.target), step.content.digest)
+        (again if key in seen else first).append(step)
+        seen.add(key)
+    return first, again

@@ -1,0 +1,87 @@
+"""The import's plan: which artifact goes where, what is there already, and what will be sent."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bundle.artifact import MANIFEST_ROLES, Artifact, Content
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bundle.digest import Digest
+    from bundle.manifest import Manifest
+    from importer.targets.base import Target
+
+PROBES = 8
+
+
+@dataclass(frozen=True)
+class Step:
+    """One content that a target lacks, for one artifact; a unit of work."""
+
+    target: Target
+    artifact: Artifact
+    content: Content
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``routes`` maps each artifact's name to its target; ``steps`` are what must be sent."""
+
+    manifest: Manifest
+    routes: Mapping[str, Target]
+    artifacts: tuple[Artifact, ...]
+    steps: tuple[Step, ...]
+    present: int
+
+    @property
+    def to_read(self) -> int:
+        """Bytes to be read from the media: a blob that several repositories need is read once."""
+        return sum({(id(s.target), s.content.digest): s.content.size for s in self.steps}.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as ``--plan --json`` prints it; sizes in bytes."""
+        rows = []
+        for artifact in self.artifacts:
+            steps = [step for step in self.steps if step.artifact is artifact]
+            target = self.routes[artifact.name]
+            row: dict[str, Any] = {"name": artifact.name, "kind": artifact.kind}
+            row |= {"target": target.label, "place": target.place(artifact)}
+            row |= {"bytes": artifact.size, "send": sum(step.content.size for step in steps)}
+            rows.append(row)
+        return {"bundle": self.manifest.name, "bytes": self.to_read, "artifacts": rows}
+
+
+def make(manifest: Manifest, routes: Mapping[str, Target]) -> Plan:
+    """Ask each target what it has already, in parallel."""
+    artifacts = tuple(a for a in manifest.artifacts if a.name in routes)
+    wanted = [
+        Step(routes[artifact.name], artifact, content)
+        for artifact in artifacts
+        for content in _each_once(artifact)
+        if content.role not in MANIFEST_ROLES
+    ]
+    with ThreadPoolExecutor(PROBES) as pool:
+        there = list(pool.map(lambda step: step.target.has(step.artifact, step.content), wanted))
+    steps = [step for step, has in zip(wanted, there, strict=True) if not has]
+    present = sum(s.content.size for s, has in zip(wanted, there, strict=True) if has)
+    return Plan(manifest, routes, artifacts, tuple(_in_media_order(manifest, steps)), present)
+
+
+def _each_once(artifact: Artifact) -> list[Content]:
+    # A file is wanted at each of its paths; a layer that a manifest names twice, once.
+    found: dict[tuple[Digest, str], Content] = {}
+    for content in artifact.contents:
+        found.setdefault((content.digest, content.path), content)
+    return list(found.values())
+
+
+def _in_media_order(manifest: Manifest, steps: Sequence[Step]) -> list[Step]:
+    def place(step: Step) -> tuple[int, int]:
+        first = manifest.blob[step.content.digest].parts[0]
+        return (first.chunk, first.offset)
+
+    return sorted(steps, key=place)

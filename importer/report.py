@@ -1,0 +1,135 @@
+"""What inspect, verify and import say to people and machines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bundle.options import emit, say
+from bundle.progress import human
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bundle.artifact import Artifact
+    from bundle.unseal import Sealed
+    from bundle.verify import Report
+    from importer.load import Outcome
+    from importer.plan import Plan
+    from importer.targets.base import Target
+
+
+def tree(sealed: Sealed, *, files: bool) -> None:
+    """Print what a bundle holds."""
+    manifest = sealed.manifest
+    say(f"{manifest.name}  created {manifest.created}  expires {manifest.expires}")
+    say(f"manifest {sealed.digest}")
+    say(f"signed by {', '.join(sealed.signers.names)} ({sealed.signers.threshold} needed)")
+    for artifact in manifest.artifacts:
+        _artifact(artifact, files=files)
+    total = sum(chunk.size for chunk in manifest.chunks)
+    say(
+        f"{len(manifest.artifacts)} artifacts, {len(manifest.blobs)} blobs, "
+        f"{len(manifest.chunks)} chunks, {human(total)}"
+    )
+    sizes = {chunk.number: chunk.size for chunk in manifest.chunks}
+    for medium in manifest.media:
+        on_it = sum(sizes[number] for number in medium.chunks)
+        say(f"medium {medium.number}: {len(medium.chunks)} chunks, {human(on_it)}")
+
+
+def _artifact(artifact: Artifact, *, files: bool) -> None:
+    say(f"├─ {artifact.kind} {artifact.name}  {human(artifact.size)}  {artifact.root[:19]}")
+    for key, text in sorted(artifact.notes.items()):
+        say(f"│    {key}: {text}")
+    shown = artifact.contents if files else tuple(artifact.files)[:0]
+    for content in shown:
+        what = content.path or " ".join([*content.tags, content.platform]).strip()
+        say(
+            f"│    {content.role:9}{human(content.size):>9}  {content.digest[:19]}  {what}".rstrip()
+        )
+
+
+def verified(sealed: Sealed, report: Report, *, as_json: bool, quick: bool) -> None:
+    """Print what a verification found."""
+    manifest = sealed.manifest
+    if as_json:
+        emit(
+            {
+                "bundle": manifest.name,
+                "manifest": str(sealed.digest),
+                "signers": list(sealed.signers.names),
+                "ok": not report.bad and not report.missing,
+                "checkedBytes": report.checked,
+                "bad": [finding.to_dict() for finding in report.bad],
+                "missing": [finding.to_dict() for finding in report.missing],
+                "notes": report.notes,
+            }
+        )
+        return
+    say(f"{manifest.name}: signed by {', '.join(sealed.signers.names)}, manifest {sealed.digest}")
+    for note in report.notes:
+        say(f"note: {note}")
+    for word, findings in (("BAD", report.bad), ("MISSING", report.missing)):
+        for finding in findings:
+            say(f"{word} {finding.file}: {finding.message}")
+            if finding.artifacts:
+                say(f"    needed by {_few(finding.artifacts)}")
+            if finding.hint:
+                say(f"    {finding.hint}")
+    if not report.bad and not report.missing:
+        what = "names and sizes" if quick else f"{len(manifest.chunks)} chunks, every byte"
+        say(f"verified: {what}, {human(report.checked)} read")
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def plan(made: Plan, *, as_json: bool) -> None:
+    """Print what an import would do."""
+    document = made.to_dict()
+    if as_json:
+        emit(document)
+        return
+    for row in document["artifacts"]:
+        state = "there already" if not row["send"] else f"send {human(row['send'])}"
+        say(f"{row['kind']:9}{row['name']} -> {row['place']}  {state}")
+    say(f"{human(made.to_read)} to read from the media, {human(made.present)} there already")
+
+
+def loaded(
+    sealed: Sealed, made: Plan, outcome: Outcome, targets: Sequence[Target], *, as_json: bool
+) -> None:
+    """Print what an import did."""
+    replaced = [item for target in targets for item in target.replaced]
+    places = {a.name: made.routes[a.name].place(a) for a in made.artifacts}
+    if as_json:
+        emit(
+            {
+                "bundle": sealed.manifest.name,
+                "manifest": str(sealed.digest),
+                **outcome.to_dict(),
+                "places": places,
+                "replaced": [
+                    {"place": r.place, "before": r.before, "after": str(r.after)} for r in replaced
+                ],
+            }
+        )
+        return
+    for name in outcome.published:
+        say(f"loaded {name} -> {places[name]}")
+    for name in outcome.unchanged:
+        say(f"there already {name} -> {places[name]}")
+    for item in replaced:
+        say(f"replaced {item.place}: was {item.before}")
+    for name, error in outcome.failures.items():
+        say(f"FAILED {name}: {error.message}")
+        if error.hint:
+            say(f"    {error.hint}")
+    if outcome.withheld:
+        say("nothing of this bundle was published: its bytes are not all as signed")
+    say(
+        f"{human(outcome.uploaded)} sent, {human(outcome.mounted)} mounted, "
+        f"{human(outcome.present)} there already"
+    )

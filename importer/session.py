@@ -1,0 +1,93 @@
+"""One import from media to targets: check what is here, plan, load, and remember the sequence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bundle import instant
+from bundle.artifact import KINDS
+from bundle.errors import UsageError
+from bundle.lockfile import held
+from bundle.progress import bar
+from bundle.reader import Reader
+from bundle.state import State, StateFolder, default_folder
+from bundle.verify import check_signatures, verify
+from importer import destinations
+from importer import plan as planning
+from importer.load import Load, Outcome
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Sequence
+
+    from bundle.media import Media
+    from bundle.unseal import Sealed
+    from importer.plan import Plan
+    from importer.targets.base import Target
+
+
+@dataclass
+class Session:
+    """The parts of one import."""
+
+    sealed: Sealed
+    media: Media
+    to: Sequence[str]
+    only: str
+    stop: threading.Event
+    quiet: bool = False
+    targets: list[Target] = field(default_factory=list)
+
+    def plan(self, *, verify_first: bool) -> Plan:
+        """Check the media and the targets, and ask these what they have; nothing is written."""
+        manifest = self.sealed.manifest
+        total = sum(chunk.size for chunk in manifest.chunks) if verify_first else 0
+        with bar(total, "verifying", quiet=self.quiet or not verify_first) as on_bytes:
+            report = verify(manifest, self.media, deep=verify_first, on_bytes=on_bytes)
+        check_signatures(self.sealed, self.media, report)
+        report.raise_for_findings()
+        self.targets = destinations.parse(self.to)
+        artifacts = [a for a in manifest.artifacts if a.kind in _kinds(self.only)]
+        routes = destinations.route(artifacts, self.targets)
+        for target in self.targets:
+            target.check()
+        return planning.make(manifest, routes)
+
+    def load(self, plan: Plan) -> Outcome:
+        """Load what the plan names; the sequence is recorded when nothing failed."""
+        folder = default_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        with (
+            held(folder, name=f".{self.sealed.manifest.stream}.import"),
+            bar(plan.to_read, "importing", quiet=self.quiet) as on_bytes,
+        ):
+            reader = Reader(self.sealed.manifest, self.media)
+            outcome = Load(plan, reader, stop=self.stop, on_bytes=on_bytes).run()
+            if not outcome.failures:
+                self._remember()
+        return outcome
+
+    def _remember(self) -> None:
+        manifest = self.sealed.manifest
+        state = State(
+            manifest.stream,
+            self.sealed.signers.epoch,
+            manifest.sequence,
+            self.sealed.digest,
+            instant.now(),
+        )
+        StateFolder(default_folder(), "import").record(state)
+
+    def close(self) -> None:
+        """Let the targets go."""
+        for target in self.targets:
+            target.close()
+
+
+def _kinds(only: str) -> set[str]:
+    wanted = {part.strip() for part in only.split(",") if part.strip()} or set(KINDS)
+    if unknown := wanted - set(KINDS):
+        message = f"--only does not know {', '.join(sorted(unknown))}"
+        raise UsageError(message, hint="kinds: " + ", ".join(KINDS))
+    return wanted
