@@ -125,17 +125,21 @@ def _shown(step: str) -> str:
 
 
 def load(path: FilePath, *, limit: int = LIMIT, hint: str = "") -> Document:
-    """Read the one YAML document in a file of at most ``limit`` bytes.
+    """Read and parse a file, see :func:`read` and :func:`parse`."""
+    return parse(read(path, limit=limit, hint=hint), name=str(path), limit=limit)
 
-    ``hint`` is for a file that cannot be read. Raises :class:`UsageError`, see :func:`parse`.
+
+def read(path: FilePath, *, limit: int = LIMIT, hint: str = "") -> bytes:
+    """Return the bytes of a file, of one too large only the first ``limit`` and one more.
+
+    Raises :class:`UsageError` with ``hint`` when it cannot be read.
     """
     try:
         with path.open("rb") as file:
-            data = file.read(limit + 1)
+            return file.read(limit + 1)
     except OSError as error:
         reason = (error.strerror or "unknown reason").lower()
         raise UsageError(f"cannot read {path}: {reason}", hint=hint) from None
-    return parse(data, name=str(path), limit=limit)
 
 
 def parse(data: bytes, *, name: str, limit: int = LIMIT) -> Document:

@@ -110,6 +110,11 @@ class TagPattern:
             comparison.holds(version.numbers) for comparison in self.comparisons
         )
 
+    @property
+    def matches_all(self) -> bool:
+        """Whether nothing is left out but what signing tools made."""
+        return set(self.text) <= set("*, ")
+
     def select(self, tags: Iterable[str]) -> list[str]:
         """Return the tags that match, each once, oldest version first (see :func:`order`)."""
         return sorted({tag for tag in tags if self.matches(tag)}, key=order)

@@ -1,0 +1,338 @@
+"""The entries of a spec: what to carry, one frozen object for each line that people write."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+from urllib.parse import unquote
+
+from bundle.artifact import PLATFORM, TAG, path_fault
+from bundle.decode import Fields
+from bundle.digest import Digest
+from bundler import reference, tagpattern
+from bundler.reference import NamingError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from urllib.parse import SplitResult
+
+    from bundle.decode import Path
+    from bundle.errors import UsageError
+    from bundle.strictyaml import Document
+    from bundler.reference import Reference
+
+    NgcKind = Literal["model", "resource"]
+    Platforms = tuple[str, ...] | Literal["all"]
+
+CHART_NAME = r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?"
+CHART_VERSION = r"v?[0-9]+(?:\.[0-9]+){0,2}(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?"
+"""A version that Helm takes for one (SemVer 2, a leading v and missing parts allowed); no range."""
+NGC_WORD = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
+NGC_VERSION = r"[A-Za-z0-9](?:[A-Za-z0-9._+~-]*[A-Za-z0-9])?"
+HF_REPO = r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*"
+PROFILE = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"
+ALL: Literal["all"] = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageEntry:
+    """Images of one repository.
+
+    ``name`` is ``host/path[:tag][@digest]``; ``tags`` is a pattern (:mod:`bundler.tagpattern`),
+    and then ``name`` has neither tag nor digest. Empty ``platforms`` are those of the spec.
+    ``where`` is ``file:line:column`` of the entry, as in all entries.
+    """
+
+    name: str
+    tags: str = ""
+    platforms: Platforms = ()
+    where: str = ""
+
+    @property
+    def reference(self) -> Reference:
+        """The name in its parts."""
+        return reference.parse(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class ChartEntry:
+    """A Helm chart in one exact version.
+
+    ``repo`` is the URL of a classic repository, or ``oci://host/path`` with the chart's name as the
+    last part of the path. ``images`` is ``discover`` when the images that it names come along.
+    """
+
+    repo: str
+    name: str
+    version: str
+    images: str = ""
+    where: str = ""
+
+    @property
+    def is_oci(self) -> bool:
+        """Whether the chart lies in a registry."""
+        return self.repo.startswith("oci://")
+
+
+@dataclass(frozen=True, slots=True)
+class NgcEntry:
+    """A model or a resource of NGC in one exact version; ``team`` may be empty."""
+
+    kind: NgcKind
+    org: str
+    team: str
+    name: str
+    version: str
+    where: str = ""
+
+    def __str__(self) -> str:
+        team = f"/{self.team}" if self.team else ""
+        return f"{self.org}{team}/{self.name}:{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """A file at a URL, pinned by digest. ``path`` is its name in the bundle; ``size`` in bytes."""
+
+    url: str
+    digest: Digest
+    path: str
+    size: int | None = None
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HfEntry:
+    """A repository of Hugging Face (``owner/name``) at one commit."""
+
+    repo: str
+    commit: str
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NimEntry:
+    """A NIM: its image, and the profiles whose model files it needs (``auto``: dray chooses)."""
+
+    image: ImageEntry
+    profiles: tuple[str, ...] = ("auto",)
+    where: str = ""
+
+
+class Context(NamedTuple):
+    """What the readers of entries share."""
+
+    document: Document
+    plain_http: frozenset[str]
+    warnings: list[str]
+
+    def fault(self, path: Path, error: NamingError) -> UsageError:
+        """Return the fault for a name that was refused."""
+        return self.document.fault(path, str(error), error.hint)
+
+    def warn(self, path: Path, message: str) -> None:
+        """Keep a warning."""
+        self.warnings.append(self.document.fault(path, message).message)
+
+
+def fields_of(value: object, path: Path, document: Document, known: Sequence[str]) -> Fields:
+    """Return an object's fields, the unknown ones refused first: they may explain a missing one."""
+    fields = Fields(value, path, document.fault)
+    unknown = {name: None for name in fields.names() if name not in known}
+    Fields(unknown, path, document.fault).done(known)
+    return fields
+
+
+def read_platforms(fields: Fields, default: Platforms) -> Platforms:
+    """Read ``platforms``: ``all``, or a list of ``os/arch[/variant]``."""
+    value = fields.raw("platforms", None)
+    if value is None:
+        return default
+    if value == ALL:
+        return ALL
+    path: Path = (*fields.path, "platforms")
+    if not isinstance(value, list) or not value:
+        hint = "write a list such as [linux/amd64], or all"
+        raise fields.wrong("platforms", "must be a list, or the word all", hint)
+    for number, item in enumerate(value):
+        if not isinstance(item, str) or not re.fullmatch(PLATFORM, item):
+            raise fields.fault((*path, number), "is not os/arch or os/arch/variant", "linux/amd64")
+        if item in value[:number]:
+            raise fields.fault((*path, number), f"{item!r} stands here twice", "")
+    return tuple(value)
+
+
+def optional(fields: Fields, key: str, *, pattern: str = "") -> str:
+    """Read text that may be missing, though not empty."""
+    return fields.text(key, pattern=pattern or r"(?s:.+)") if key in fields else ""
+
+
+def image(value: object, path: Path, context: Context) -> ImageEntry:
+    """Read an entry of ``images``."""
+    where = context.document.where(path)
+    if isinstance(value, str):
+        return ImageEntry(str(_pinned(value, path, context)), where=where)
+    _check_split(value, path, context)
+    known = ("name", "tag", "tags", "digest", "platforms")
+    fields = fields_of(value, path, context.document, known)
+    platforms = read_platforms(fields, ())
+    if "tags" in fields:
+        name, tags = _pattern(fields, context)
+        return ImageEntry(str(name), tags, platforms, where)
+    text, name_path = fields.text("name"), (*path, "name")
+    for key, mark in (("tag", ":"), ("digest", "@")):
+        if key in fields and mark in text.rpartition("/")[2]:
+            raise fields.wrong(key, f"is given, and 'name' has a {key} too", "leave one out")
+    tag, digest = optional(fields, "tag", pattern=TAG), ""
+    if "digest" in fields:
+        digest = fields.digest("digest")
+    text += (f":{tag}" if tag else "") + (f"@{digest}" if digest else "")
+    return ImageEntry(str(_pinned(text, name_path, context)), "", platforms, where)
+
+
+def _check_split(value: object, path: Path, context: Context) -> None:
+    # `host/path: tag`, with a space, is a mapping to YAML.
+    if isinstance(value, dict) and len(value) == 1:
+        [(key, tag)] = value.items()
+        if "/" in key and isinstance(tag, str | int | float):
+            hint = "write no space after the colon: host/path:tag"
+            raise context.document.fault(path, "must be text, not a mapping", hint)
+
+
+def _named(text: str, path: Path, context: Context) -> Reference:
+    try:
+        return reference.parse(text)
+    except NamingError as error:
+        raise context.fault(path, error) from None
+
+
+def _pinned(text: str, path: Path, context: Context) -> Reference:
+    name = _named(text, path, context)
+    if not name.tag and not name.digest:
+        hint = f'write {name}:TAG, {name}@sha256:…, or {{name: {name}, tags: "PATTERN"}}'
+        raise context.document.fault(path, f"{name} has neither a tag nor a digest", hint)
+    if name.moves:
+        context.warn(path, f"{name.tag!r} is a moving tag; the lock pins what it is that day")
+    return name
+
+
+def _pattern(fields: Fields, context: Context) -> tuple[Reference, str]:
+    name = _named(fields.text("name"), (*fields.path, "name"), context)
+    if name.tag or name.digest or "tag" in fields or "digest" in fields:
+        raise fields.wrong("tags", "is a pattern beside a tag or a digest", "leave one of them out")
+    tags = fields.text("tags")
+    try:
+        pattern = tagpattern.parse(tags)
+    except ValueError as error:
+        hint = 'such as ">=24.12-py3, <26" or "24.*-py3"'
+        raise fields.wrong("tags", str(error), hint) from None
+    if pattern.matches_all:
+        context.warn((*fields.path, "tags"), "this pattern takes every tag of the repository")
+    return name, tags
+
+
+def chart(value: object, path: Path, context: Context) -> ChartEntry:
+    """Read an entry of ``charts``."""
+    where = context.document.where(path)
+    if isinstance(value, str):
+        return _oci_chart(value, path, where, context)
+    known = ("repo", "name", "version", "images")
+    fields = fields_of(value, path, context.document, known)
+    repo, name = fields.text("repo"), fields.text("name", pattern=CHART_NAME, limit=200)
+    version = _exact(fields.text("version"), (*path, "version"), context)
+    images = fields.text("images", "none", choices=("none", "discover"))
+    images = "" if images == "none" else images
+    repo_path = (*path, "repo")
+    if repo.startswith("oci://"):
+        full = _named(f"{repo.removeprefix('oci://').rstrip('/')}/{name}", repo_path, context)
+        repo = f"oci://{full.repository}"
+    else:
+        _check_url(repo, repo_path, context)
+    return ChartEntry(repo.rstrip("/"), name, version, images, where)
+
+
+def _oci_chart(text: str, path: Path, where: str, context: Context) -> ChartEntry:
+    if not text.startswith("oci://"):
+        hint = "write oci://host/path:version, or {repo: https://…, name: …, version: …}"
+        raise context.document.fault(path, "a chart is not named like this", hint)
+    # The + of a version is no character of a tag; people may have written either.
+    head, slash, last = text.removeprefix("oci://").rpartition("/")
+    name, colon, version = last.partition(":")
+    full = _named(f"{head}{slash}{name}", path, context)
+    version = _exact(version.replace("_", "+", 1) if colon else "", path, context)
+    return ChartEntry(f"oci://{full.repository}", name, version, "", where)
+
+
+def _exact(version: str, path: Path, context: Context) -> str:
+    if not re.fullmatch(CHART_VERSION, version) or len(version) > 128:
+        hint = "write one version, such as v25.3.0: ranges and latest would move"
+        raise context.document.fault(path, "has no exact version", hint)
+    return version
+
+
+def _check_url(text: str, path: Path, context: Context, *, query: bool = False) -> SplitResult:
+    try:
+        return reference.check_url(text, plain_http=context.plain_http, query=query)
+    except NamingError as error:
+        raise context.fault(path, error) from None
+
+
+def model(value: object, path: Path, context: Context) -> NgcEntry:
+    """Read an entry of ``models``."""
+    return _ngc(value, path, context, "model")
+
+
+def resource(value: object, path: Path, context: Context) -> NgcEntry:
+    """Read an entry of ``resources``."""
+    return _ngc(value, path, context, "resource")
+
+
+def _ngc(value: object, path: Path, context: Context, kind: NgcKind) -> NgcEntry:
+    hint = f"write ngc: org/{kind}:version, or ngc: org/team/{kind}:version"
+    if isinstance(value, str):
+        raise context.document.fault(path, "must be a mapping, not text", hint)
+    fields = fields_of(value, path, context.document, ("ngc",))
+    head, colon, version = fields.text("ngc").partition(":")
+    words = head.split("/")
+    if len(words) not in {2, 3} or not all(re.fullmatch(NGC_WORD, word) for word in words):
+        raise fields.wrong("ngc", f"is not the name of a {kind}", hint)
+    if not colon or version == "latest" or not re.fullmatch(NGC_VERSION, version):
+        raise fields.wrong("ngc", "has no exact version", hint)
+    org, team, name = words if len(words) == 3 else (words[0], "", words[1])
+    return NgcEntry(kind, org, team, name, version, context.document.where(path))
+
+
+def file(value: object, path: Path, context: Context) -> FileEntry:
+    """Read an entry of ``files``."""
+    fields = fields_of(value, path, context.document, ("url", "sha256", "path", "size"))
+    url = fields.text("url")
+    parts = _check_url(url, (*path, "url"), context, query=True)
+    digest = fields.text("sha256", pattern=r"(?:sha256:)?[0-9a-f]{64}").removeprefix("sha256:")
+    named = "path" in fields
+    name = fields.text("path") if named else unquote(parts.path).rpartition("/")[2]
+    if fault := path_fault(name):
+        hint = "" if named else "give the file a name with path:"
+        raise fields.wrong("path" if named else "url", f"as a file's name {fault}", hint)
+    size = fields.integer("size") if "size" in fields else None
+    where = context.document.where(path)
+    return FileEntry(url, Digest(f"sha256:{digest}"), name, size, where)
+
+
+def huggingface(value: object, path: Path, context: Context) -> HfEntry:
+    """Read an entry of ``hf``."""
+    fields = fields_of(value, path, context.document, ("repo", "commit"))
+    repo, commit = fields.text("repo", pattern=HF_REPO), fields.text("commit")
+    if not re.fullmatch(r"[0-9a-f]{40}", commit):
+        hint = "write the 40 hex digits of a commit: a branch or a tag would move"
+        raise fields.wrong("commit", "is not a full commit", hint)
+    return HfEntry(repo, commit, context.document.where(path))
+
+
+def nim(value: object, path: Path, context: Context) -> NimEntry:
+    """Read an entry of ``nims``."""
+    fields = fields_of(value, path, context.document, ("image", "profiles"))
+    name = _pinned(fields.text("image"), (*path, "image"), context)
+    profiles = fields.texts("profiles", pattern=PROFILE) or ("auto",)
+    where = context.document.where(path)
+    return NimEntry(ImageEntry(str(name), where=where), profiles, where)
