@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import json
 import multiprocessing
 import os
@@ -232,6 +233,23 @@ def test_a_folder_that_cannot_be_locked_is_a_usage_error(tmp_path: Path) -> None
     (tmp_path / NAME).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(UsageError, match="cannot lock the folder"):
         held(tmp_path).__enter__()
+
+
+def test_a_lock_on_a_file_that_was_removed_meanwhile_is_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, flock = tmp_path / NAME, fcntl.flock
+
+    def removed_first(handle: int, mode: int) -> None:
+        monkeypatch.undo()
+        path.unlink()  # the run before us ends between our open and our lock
+        flock(handle, mode)
+
+    monkeypatch.setattr(fcntl, "flock", removed_first)
+    with held(tmp_path):
+        with pytest.raises(UsageError, match="is at work in"):
+            held(tmp_path).__enter__()
+        assert path.exists()
 
 
 def test_what_fails_under_a_lock_lets_it_go(tmp_path: Path) -> None:
