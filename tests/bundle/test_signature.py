@@ -199,6 +199,30 @@ def test_no_point_of_the_curve_is_no_key() -> None:
         PublicKey.from_pem(f"-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n")
 
 
+EMPTY_ROOT = '{"mediaType":"application/vnd.dev.sigstore.trustedroot+json;version=0.1"}'
+
+
+@pytest.mark.server
+@pytest.mark.skipif(shutil.which("cosign") is None, reason="cosign is not here")
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_stock_cosign_accepts_our_signature_files(algorithm: str, tmp_path: Path) -> None:
+    one = signer("alice", algorithm)
+    (tmp_path / "k.pub").write_text(one.public_key.pem)
+    (tmp_path / "m").write_bytes(DATA)
+    (tmp_path / "root.json").write_text(EMPTY_ROOT)
+    (tmp_path / "m.sigstore.json").write_bytes(to_sigstore(DATA, one.sign(DATA), one.public_key))
+    words = ["cosign", "verify-blob", "--key", "k.pub", "--bundle", "m.sigstore.json"]
+    words += ["--trusted-root", "root.json", "--insecure-ignore-tlog=true", "m"]
+
+    def check() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    done = check()
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "m").write_bytes(DATA + b" ")
+    assert check().returncode != 0
+
+
 def document(**changes: object) -> dict[str, Any]:
     one = signer("alice")
     made: dict[str, Any] = json.loads(to_sigstore(DATA, one.sign(DATA), one.public_key))
