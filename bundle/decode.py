@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 from bundle.digest import Digest, is_digest
 
+Path = tuple[str | int, ...]
+"""Where a value stands in a document: keys and list indexes from the top."""
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from bundle.errors import DrayError
 
-    Path = tuple[str | int, ...]
     Fault = Callable[[Path, str, str], DrayError]
     T = TypeVar("T")
 

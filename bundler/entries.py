@@ -10,8 +10,9 @@ from urllib.parse import unquote
 from bundle.artifact import PLATFORM, TAG, path_fault
 from bundle.decode import Fields
 from bundle.digest import Digest
-from bundler import reference, tagpattern
+from bundler import reference
 from bundler.reference import NamingError
+from bundler.tagpattern import TagPattern
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -223,7 +224,7 @@ def _pattern(fields: Fields, context: Context) -> tuple[Reference, str]:
         raise fields.wrong("tags", "is a pattern beside a tag or a digest", "leave one of them out")
     tags = fields.text("tags")
     try:
-        pattern = tagpattern.parse(tags)
+        pattern = TagPattern.parse(tags)
     except ValueError as error:
         hint = 'such as ">=24.12-py3, <26" or "24.*-py3"'
         raise fields.wrong("tags", str(error), hint) from None

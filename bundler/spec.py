@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from bundle import strictyaml
@@ -103,6 +104,11 @@ class Spec:
     digest: Digest
     path: Path
     warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def lifetime(self) -> timedelta:
+        """How long a bundle of this spec may be imported after it was made."""
+        return timedelta(days=self.expires_days)
 
     def platforms_of(self, entry: ImageEntry) -> Platforms:
         """Return the platforms of an image: its own, or those of the spec."""

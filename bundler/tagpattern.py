@@ -86,13 +86,39 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class TagPattern:
-    """A pattern that was read by :func:`parse`."""
+    """A pattern that was read by :meth:`parse`."""
 
     text: str
     comparisons: tuple[Comparison, ...]
     globs: tuple[re.Pattern[str], ...]
     prefix: str | None
     suffix: str | None
+
+    @classmethod
+    def parse(cls, text: str) -> TagPattern:
+        """Return the pattern that ``text`` is; raise ``ValueError`` with the reason if none."""
+        comparisons: list[Comparison] = []
+        globs: list[re.Pattern[str]] = []
+        versions: list[Version] = []
+        if len(text) > 500:
+            raise ValueError("longer than 500 characters")
+        for term in text.split(","):
+            match = _TERM.fullmatch(term.strip())
+            if not match:
+                raise ValueError(_reason(term.strip()))
+            sign, word = match.groups()
+            if sign is None:
+                globs.append(re.compile(fnmatch.translate(word)))  # atomic groups: never slow
+                continue
+            version = Version.of(word)
+            if version is None:
+                msg = f"{term.strip()[:60]!r} compares with no version such as 24.12"
+                raise ValueError(msg)
+            versions.append(version)
+            comparisons.append(Comparison(sign, version.numbers))
+        prefix = _agreed("prefix", {version.prefix for version in versions}, free=bool(globs))
+        suffix = _agreed("suffix", {version.suffix for version in versions}, free=bool(globs))
+        return cls(text, tuple(comparisons), tuple(globs), prefix, suffix)
 
     def matches(self, tag: str) -> bool:
         """Whether ``tag`` is one of those that the pattern means."""
@@ -118,32 +144,6 @@ class TagPattern:
     def select(self, tags: Iterable[str]) -> list[str]:
         """Return the tags that match, each once, oldest version first (see :func:`order`)."""
         return sorted({tag for tag in tags if self.matches(tag)}, key=order)
-
-
-def parse(text: str) -> TagPattern:
-    """Return the pattern that ``text`` is; raise ``ValueError`` with the reason when it is none."""
-    comparisons: list[Comparison] = []
-    globs: list[re.Pattern[str]] = []
-    versions: list[Version] = []
-    if len(text) > 500:
-        raise ValueError("longer than 500 characters")
-    for term in text.split(","):
-        match = _TERM.fullmatch(term.strip())
-        if not match:
-            raise ValueError(_reason(term.strip()))
-        sign, word = match.groups()
-        if sign is None:
-            globs.append(re.compile(fnmatch.translate(word)))  # atomic groups: never slow
-            continue
-        version = Version.of(word)
-        if version is None:
-            msg = f"{term.strip()[:60]!r} compares with no version: it needs numbers such as 24.12"
-            raise ValueError(msg)
-        versions.append(version)
-        comparisons.append(Comparison(sign, version.numbers))
-    prefix = _agreed("prefix", {version.prefix for version in versions}, free=bool(globs))
-    suffix = _agreed("suffix", {version.suffix for version in versions}, free=bool(globs))
-    return TagPattern(text, tuple(comparisons), tuple(globs), prefix, suffix)
 
 
 def _reason(term: str) -> str:
