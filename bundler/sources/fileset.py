@@ -1,0 +1,163 @@
+"""A set of files as one OCI artifact: the same files give the same manifest, byte for byte."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from bundle.artifact import REPOSITORY, Artifact, Content, path_fault
+from bundle.decode import compact_json
+from bundle.digest import Descriptor, Digest
+from bundle.errors import SourceError
+from bundler.lock import LockedArtifact, LockedContent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from bundler.lock import Origin
+
+MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
+EMPTY: Final = "application/vnd.oci.empty.v1+json"
+"""The media type of a config that says nothing: ``{}`` (OCI image-spec, manifest.md)."""
+FILE: Final = "application/vnd.dray.file.v1"
+TITLE: Final = "org.opencontainers.image.title"
+VERSION: Final = "org.opencontainers.image.version"
+SOURCE: Final = "com.nvidia.dray.source"
+MANIFEST_LIMIT: Final = 4 << 20
+"""Bytes that registries take as a manifest (OCI distribution-spec, "Pushing Manifests")."""
+LARGEST: Final = 1 << 50
+"""Bytes of a file that are believed: NGC's own limit is 1 TiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of a set; ``size`` in bytes, ``unvouched`` and ``url`` as in the lock."""
+
+    path: str
+    size: int
+    digest: Digest
+    unvouched: bool = False
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What an artifact is called: the fields of :class:`bundle.artifact.Artifact`."""
+
+    kind: str
+    name: str
+    repository: str
+    version: str
+
+
+def build(
+    identity: Identity, files: Iterable[File], *, origin: Origin, notes: Mapping[str, str]
+) -> LockedArtifact:
+    """Return the files as an artifact: contents are the files by path, the config, the manifest.
+
+    Raises :class:`SourceError` for a path that no target could hold, for two files in one place,
+    and for more files than a manifest can list.
+    """
+    layers = sorted(files, key=lambda file: file.path)
+    check_paths(identity.name, [file.path for file in layers])
+    contents = [
+        LockedContent(
+            Content("file", FILE, file.digest, file.size, path=file.path),
+            url=file.url,
+            unvouched=file.unvouched,
+        )
+        for file in layers
+    ]
+    annotations = {SOURCE: identity.name, VERSION: identity.version}
+    body = {
+        "artifactType": f"application/vnd.dray.{identity.kind}.v1",
+        "layers": [
+            {**_described(item.content.descriptor), "annotations": {TITLE: item.content.path}}
+            for item in contents
+        ],
+        "annotations": annotations,
+    }
+    return assemble(identity, contents, body, config=(EMPTY, "{}"), origin=origin, notes=notes)
+
+
+def assemble(
+    identity: Identity,
+    layers: Sequence[LockedContent],
+    body: Mapping[str, object],
+    *,
+    config: tuple[str, str],
+    origin: Origin,
+    notes: Mapping[str, str],
+) -> LockedArtifact:
+    """Add ``config`` (media type and text) and the manifest around ``body`` to the layers."""
+    what = _written(config[0], config[1], role="config")
+    document = {"schemaVersion": 2, "mediaType": MANIFEST, **body}
+    document["config"] = _described(what.content.descriptor)
+    document.setdefault("layers", [_described(item.content.descriptor) for item in layers])
+    text = compact_json(document).decode()
+    root = _written(MANIFEST, text, role="manifest", tags=(tag(identity.version),))
+    if root.content.size > MANIFEST_LIMIT:
+        raise SourceError(
+            f"{identity.name} has {len(layers)} files, more than one manifest can list",
+            hint="carry it as an archive, or in parts",
+        )
+    contents = (*layers, what, root)
+    artifact = Artifact(
+        kind=identity.kind,
+        name=identity.name,
+        repository=identity.repository,
+        version=identity.version,
+        root=root.content.digest,
+        contents=tuple(item.content for item in contents),
+        notes=dict(notes),
+    )
+    if fault := artifact.fault():
+        raise SourceError(f"{identity.name}: {fault}", hint="the upstream's own list says so")
+    return LockedArtifact(artifact, origin, contents)
+
+
+def _written(media_type: str, text: str, *, role: str, tags: tuple[str, ...] = ()) -> LockedContent:
+    data = text.encode()
+    return LockedContent(
+        Content(role, media_type, Digest.of(data), len(data), tags=tags), text=text
+    )
+
+
+def _described(descriptor: Descriptor) -> dict[str, object]:
+    return {
+        "mediaType": descriptor.media_type,
+        "digest": str(descriptor.digest),
+        "size": descriptor.size,
+    }
+
+
+def check_paths(what: str, paths: Iterable[str]) -> None:
+    """Raise :class:`SourceError` for a path that is unsafe, or given twice on some file system."""
+    folded: dict[str, str] = {}
+    for path in paths:
+        if fault := path_fault(path):
+            raise SourceError(f"{what} has a file called {path[:200]!r}, which {fault}")
+        key = unicodedata.normalize("NFC", path).casefold()
+        if key in folded:
+            raise SourceError(
+                f"{what} has {folded[key]!r} and {path!r}, which are one file on some systems"
+            )
+        folded[key] = path
+
+
+def tag(version: str) -> str:
+    """Return ``version`` as a tag: what a tag can't hold, ``+`` for one, becomes ``_``."""
+    text = re.sub(r"[^A-Za-z0-9._-]", "_", version)[:128]
+    return re.sub(r"\A[.-]", "_", text) or "_"
+
+
+def repository(*parts: str) -> str:
+    """Join ``parts`` to a repository, in lower case; what a repository can't hold becomes ``-``."""
+    steps = [step for part in parts for step in part.lower().split("/")]
+    clean = [re.sub(r"[^a-z0-9.:_-]+", "-", step).strip(".:_-") for step in steps]
+    joined = "/".join(step for step in clean if step)
+    if not re.fullmatch(REPOSITORY, joined) or len(joined) > 255:
+        raise SourceError(f"{'/'.join(parts)[:200]!r} can't be the name of a repository")
+    return joined

@@ -1,0 +1,127 @@
+"""Models and resources of NGC: each version as its files, every one with a digest."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from functools import cached_property
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from bundle.digest import Digest
+from bundle.errors import NotFound, SourceError, UsageError
+from bundle.transfer import resume
+from bundler.sources import fileset
+from bundler.sources.fileset import File, Identity
+from bundler.sources.ngc_api import Item, NgcApi, StatusError
+from bundler.sources.ngc_auth import Authorization, find_login
+from bundler.sources.ngc_listing import Listed, listing, status_fault, version_facts
+from bundler.sources.ngc_urls import opener
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from bundle.http import Http
+    from bundler.entries import NgcEntry
+    from bundler.lock import LockedArtifact, LockedContent
+    from bundler.sources.base import OpenAt
+
+GUEST = "no NGC key: asking as a guest, who sees public items only"
+LABELS = frozenset({"latest", "any", "*"})
+
+
+class NgcSource:
+    """Models and resources of NGC (:class:`bundler.sources.base.Source`).
+
+    ``key_file`` holds a key and comes before the environment's. ``warn`` takes sentences for
+    people. The key is looked for when the first item is asked for: a spec without any needs none.
+    """
+
+    def __init__(
+        self,
+        http: Http,
+        *,
+        warn: Callable[[str], object] = lambda _text: None,
+        key_file: Path | None = None,
+    ) -> None:
+        self._http = http
+        self._warn = warn
+        self._key_file = key_file
+        self._mutex = Lock()
+
+    def resolve(self, entry: NgcEntry) -> LockedArtifact:
+        """Return the version as an artifact; files without a digest are read once to have one.
+
+        Raises :class:`NotFound` for what NGC does not show to this key, and :class:`SourceError`
+        for a refusal, and for a listing that contradicts itself.
+        """
+        item = Item(f"{entry.kind}s", entry.org, entry.team, entry.name, entry.version)
+        if item.version.lower() in LABELS:
+            raise UsageError(
+                f"{entry.where}: {item} names no version",
+                hint="a label moves: name the version that it stands for today",
+            )
+        api = self._ready
+        try:
+            facts = version_facts(api, item)
+            found = listing(api, item, facts)
+        except StatusError as refused:
+            raise self._explained(api, item, refused) from None
+        files = [self._file(api, item, listed) for listed in found]
+        address = f"ngc/{item.address}"
+        identity = Identity(
+            kind=entry.kind,
+            name=f"{address}:{item.version}",
+            repository=fileset.repository(address),
+            version=item.version,
+        )
+        return fileset.build(identity, files, origin=item.origin, notes=_notes(files))
+
+    def opener(self, artifact: LockedArtifact, content: LockedContent) -> OpenAt:
+        """Return what opens a file at an offset, with a signed URL of its own each time."""
+        where = content.content
+        return opener(self._ready, Item.of(artifact.origin), where.path, where.size, where.digest)
+
+    def close(self) -> None:
+        """Do nothing: the connections belong to the run."""
+
+    @property
+    def _ready(self) -> NgcApi:
+        with self._mutex:
+            return self._api
+
+    @cached_property
+    def _api(self) -> NgcApi:
+        login = find_login(self._key_file, warn=self._warn)
+        if not login.key:
+            self._warn(GUEST)
+        return NgcApi(self._http, Authorization(login, self._http), warn=self._warn)
+
+    def _explained(self, api: NgcApi, item: Item, refused: StatusError) -> SourceError:
+        """Return the refusal; for a version that is not there, with those that are."""
+        if refused.status == 404:
+            with suppress(StatusError, SourceError):
+                near = status_fault(api, item)
+                return NotFound(f"{item} has no such version", hint=near)
+        return refused.error
+
+    def _file(self, api: NgcApi, item: Item, listed: Listed) -> File:
+        if listed.digest:
+            return File(listed.path, listed.size, listed.digest)
+        digest = self._hashed(api, item, listed)
+        return File(listed.path, listed.size, digest, unvouched=True)
+
+    def _hashed(self, api: NgcApi, item: Item, listed: Listed) -> Digest:
+        sha = hashlib.sha256()
+        open_at = opener(api, item, listed.path, listed.size, None)
+        for block in resume(open_at, size=listed.size, what=f"{listed.path} of {item}"):
+            sha.update(block)
+        return Digest(f"sha256:{sha.hexdigest()}")
+
+
+def _notes(files: list[File]) -> dict[str, str]:
+    count = sum(file.unvouched for file in files)
+    if not count:
+        return {}
+    return {"unvouched": f"{count} of {len(files)} files have no digest upstream: hashed here"}

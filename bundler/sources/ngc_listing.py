@@ -1,0 +1,146 @@
+"""What NGC says about a version: its state, and its files, counted against its own totals."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from bundle.decode import Fields, spell
+from bundle.digest import Digest
+from bundle.errors import SourceError
+from bundler.sources import fileset
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bundle.decode import Path
+    from bundle.errors import DrayError
+    from bundler.sources.ngc_api import Item, NgcApi
+
+PAGE: Final = "1000"
+MOST_FILES: Final = 100_000
+DONE: Final = "UPLOAD_COMPLETE"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A file as NGC lists it; ``digest`` is missing in old versions. ``size`` in bytes."""
+
+    path: str
+    size: int
+    digest: Digest | None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The totals of a version: files, and bytes."""
+
+    files: int
+    size: int
+
+
+def version_facts(api: NgcApi, item: Item) -> Facts:
+    """Return the totals of a version that is complete, and is the one that was asked for."""
+    body = api.get(item, item.path(item.version_tail, guest=api.guest))
+    fields = _fields(body, item)
+    version = fields.child(f"{item.word}Version")
+    if version.text("versionId", item.version) != item.version:
+        raise SourceError(f"NGC answers about another version than {item}")
+    about = fields.child(item.word)
+    for key, wanted in (("name", item.name), ("orgName", item.org), ("teamName", item.team)):
+        if (about.raw(key, None) or wanted) != wanted:
+            raise SourceError(f"NGC answers about another {key} than that of {item}")
+    if (state := version.text("status")) != DONE:
+        raise SourceError(
+            f"{item} is not complete: {state[:40]!r}",
+            hint="its publisher is still uploading it, or has given up",
+        )
+    return Facts(
+        files=version.integer("totalFileCount", high=MOST_FILES),
+        size=version.integer("totalSizeInBytes"),
+    )
+
+
+def listing(api: NgcApi, item: Item, facts: Facts) -> list[Listed]:
+    """Return the files of a version: all of them, by their number and their sizes.
+
+    Raises :class:`SourceError` for a path that is not safe, a file that is listed twice, and for
+    pages that do not add up to what NGC says they are.
+    """
+    found: list[Listed] = []
+    number = 0
+    while True:
+        query = {"page-size": PAGE, "page-number": str(number)}
+        path = item.path(f"{item.version_tail}/files", guest=api.guest)
+        fields = _fields(api.get(item, path, query), item)
+        page = [_listed(file, item) for file in fields.objects(f"{item.word}Files")]
+        found += page
+        pages, total = _counts(fields.child("paginationInfo"), len(found))
+        number += 1
+        if number >= pages or not page or len(found) > min(facts.files, total):
+            break
+    if len(found) != total or len(found) != facts.files:
+        raise SourceError(
+            f"NGC lists {len(found)} files of {item}, and says there are {facts.files}",
+            hint="run again; if it stays so, the version is damaged upstream",
+        )
+    fileset.check_paths(str(item), [file.path for file in found])
+    if (size := sum(file.size for file in found)) != facts.size:
+        raise SourceError(f"the files of {item} have {size} bytes, and NGC says {facts.size}")
+    return found
+
+
+def _counts(fields: Fields, seen: int) -> tuple[int, int]:
+    return (
+        fields.integer("totalPages", 1, high=MOST_FILES),
+        fields.integer("totalResults", seen, high=MOST_FILES),
+    )
+
+
+def status_fault(api: NgcApi, item: Item) -> str:
+    """Return which versions there are, for a hint; raise what the API raises when it won't say."""
+    query = {"page-size": PAGE, "page-number": "0"}
+    body = api.get(item, item.path("/versions", guest=api.guest), query)
+    names = list(_names(_fields(body, item), item))
+    near = difflib.get_close_matches(item.version, names, n=5, cutoff=0.3) or names[:5]
+    return "there are: " + ", ".join(repr(name[:60]) for name in near) if near else "it has none"
+
+
+def _names(fields: Fields, item: Item) -> Iterator[str]:
+    for version in fields.objects(f"{item.word}Versions"):
+        if version.raw("status", "") == DONE:
+            yield version.text("versionId")
+
+
+def _fields(body: dict[str, object], item: Item) -> Fields:
+    def wrong(path: Path, message: str, hint: str) -> DrayError:
+        return SourceError(
+            f"NGC's answer about {item}: {spell(path)} {message}".rstrip(), hint=hint
+        )
+
+    return Fields(body, (), wrong)
+
+
+def _listed(fields: Fields, item: Item) -> Listed:
+    path = fields.text("path")
+    size = fields.integer("sizeInBytes", high=fileset.LARGEST)
+    return Listed(path, size, digest_of(fields.raw("sha256_base64", None), f"{path!r} of {item}"))
+
+
+def digest_of(value: Any, what: str) -> Digest | None:
+    """Return the digest in ``sha256_base64``, or nothing where NGC has none.
+
+    Raises :class:`SourceError` for anything that is neither.
+    """
+    if value is None or value == "":
+        return None
+    try:
+        raw = base64.b64decode(value.encode("ascii"), validate=True)
+    except (binascii.Error, ValueError, AttributeError):
+        raw = b""
+    if len(raw) != 32:
+        raise SourceError(f"NGC gives {what} a SHA-256 that is none")
+    return Digest(f"sha256:{raw.hex()}")

@@ -1,0 +1,136 @@
+"""Opening a file of NGC: a signed URL is asked for, used once, and never shown or kept."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urljoin
+
+from bundle.errors import SourceError
+from bundle.hosts import origin
+from bundler.sources.address import contact
+from bundler.sources.ngc_api import ItemAccess, StatusError
+from bundler.sources.ngc_listing import digest_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from bundle.digest import Digest
+    from bundle.http import Access, Response
+    from bundler.sources.base import OpenAt
+    from bundler.sources.ngc_api import Item, NgcApi
+
+_UNLISTED = frozenset({400, 401})
+"""How NGC refuses to list the URLs of some orgs, whose files it hands out one by one."""
+
+
+class _ExpiredError(Exception):
+    """A signed URL is refused."""
+
+
+class _Signed:
+    """Access to a content network: what is signed needs no credential, and must not have one."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def header(self) -> str:
+        return ""
+
+    def renew(self, sent: str, challenge: str) -> bool:
+        return False
+
+    def fault(self, response: Response) -> Exception:
+        if response.status in {401, 403}:
+            return _ExpiredError()
+        hint = "its size there is another than the listing says" if response.status == 416 else ""
+        return SourceError(f"NGC's download of {self._what} answered {response.status}", hint=hint)
+
+
+def opener(api: NgcApi, item: Item, path: str, size: int, digest: Digest | None) -> OpenAt:
+    """Return what opens a file at an offset, in bytes; ``digest`` is what NGC must still say."""
+    what = f"{path} of {item}"
+
+    @contextmanager
+    def open_at(offset: int) -> Iterator[Iterator[bytes]]:
+        if offset >= size:  # an empty file has no range that could be asked for
+            yield iter(())
+            return
+        with ExitStack() as stack:
+            yield _opened(stack, offset)
+
+    def _opened(stack: ExitStack, offset: int) -> Iterator[bytes]:
+        for _ in range(2):  # a URL may expire between the two requests; two in a row do not
+            try:
+                found = _download(api, item, path, digest)
+                stream = api.http.stream(
+                    found.url, offset=offset, end=size, headers=found.headers, access=found.access
+                )
+                return stack.enter_context(stream)
+            except _ExpiredError:
+                continue
+            except StatusError as refused:
+                raise refused.error from None
+        raise SourceError(
+            f"NGC's download of {what} refuses a URL that was just signed (403)",
+            hint="is a proxy in between changing URLs, or the clock of this host far off?",
+        )
+
+    return open_at
+
+
+@dataclass(frozen=True, slots=True)
+class _Download:
+    url: str = field(repr=False)
+    access: Access
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def _download(api: NgcApi, item: Item, path: str, digest: Digest | None) -> _Download:
+    try:
+        query = {"path": path}
+        body = api.get(item, item.url_path(guest=api.guest), query, scoped=False)
+    except StatusError as refused:
+        if refused.status not in _UNLISTED:
+            raise
+        return _by_redirect(api, item, path, refused)
+    what = f"{path} of {item}"
+    url = _only(body.get("urls"), what)
+    if _only(body.get("filepath", [path]), what) != path:
+        raise SourceError(f"NGC gives the URL of another file than {what}")
+    hashes = body.get("sha256_base64")
+    now = digest_of(hashes[0] if isinstance(hashes, list) and hashes else None, what)
+    if digest and now and now != digest:
+        raise SourceError(
+            f"{what} is another file now than when it was locked: {now}, not {digest}",
+            hint="look at what changed, then lock anew: dray lock --update",
+        )
+    absolute = urljoin(api.url("/"), url)
+    if origin(absolute) == origin(api.url("/")):
+        return _Download(absolute, api.access(item, scoped=False), api.authorization.headers)
+    return _Download(contact(api.http, absolute), _Signed(what))
+
+
+def _only(value: object, what: str) -> str:
+    if not isinstance(value, list) or len(value) != 1 or not isinstance(value[0], str):
+        raise SourceError(f"NGC does not give the one URL of {what}")
+    return value[0]
+
+
+class _First(ItemAccess):
+    """Access by the other path, whose refusal is told in the words of the first."""
+
+    def __init__(self, api: NgcApi, item: Item, refused: StatusError) -> None:
+        super().__init__(api.authorization, item, scoped=True)
+        self._refused = refused
+
+    def fault(self, response: Response) -> Exception:
+        """Return the first refusal."""
+        return self._refused if response.status in {400, 401} else super().fault(response)
+
+
+def _by_redirect(api: NgcApi, item: Item, path: str, refused: StatusError) -> _Download:
+    tail = f"{item.version_tail}/files/{quote(path)}"
+    url = api.url(item.path(tail, guest=api.guest))
+    return _Download(url, _First(api, item, refused), api.authorization.headers)
