@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from bundle import lockfile
 from bundle.artifact import KINDS
 from bundle.digest import BLOCK, Digest
-from bundle.errors import VerificationError
+from bundle.errors import TargetError, VerificationError
 from importer.targets import layout, marker
 from importer.targets.base import Claim, Replaced
 from importer.targets.naming import Naming
@@ -56,10 +56,16 @@ class Folder:
         self._hashed: dict[tuple[int, int, int, int], str] = {}
 
     def check(self) -> None:
-        """Create the folder; raise :class:`TargetError` when nothing can be written there."""
-        probe = f"{_WORK}/partial/probe"
-        with self._tree.exclusive(probe):
-            self._tree.remove(probe)
+        """Raise :class:`TargetError` when nothing can be written there; nothing is created yet."""
+        there = self._root.absolute()
+        while not there.exists() and there != there.parent:
+            there = there.parent
+        if not there.is_dir():
+            raise TargetError(f"{there} is no folder", hint="name another folder")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise TargetError(
+                f"cannot write in {there}", hint="make it writable for this user, or name another"
+            )
 
     def place(self, artifact: Artifact) -> str:
         """Return ``oci:FOLDER/oci:repository:tag``, or the folder of the files."""

@@ -1,0 +1,286 @@
+"""Where an import goes: the ``--to`` arguments, the target file, and which target takes what."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bundle.artifact import KINDS, path_fault
+from bundle.artifact import REPOSITORY as SOURCE
+from bundle.decode import Fields
+from bundle.errors import UsageError
+from bundle.hosts import Host, is_url
+from importer.targets.naming import REPOSITORY, Naming, Rule, refuse_collisions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bundle.artifact import Artifact
+    from importer.targets.base import Target
+
+WAREHOUSE = "./warehouse"
+"""Where an import goes that was told nothing."""
+TARGET_FILE = (".yaml", ".yml")
+_TAKES = {
+    "folder": frozenset(KINDS),
+    "registry": frozenset({"image", "chart"}),
+    "s3": frozenset({"model", "resource", "file"}),
+}
+_MAY_TAKE = {**_TAKES, "registry": frozenset(KINDS)}
+_FORMS = (
+    "a folder, registry://HOST/PREFIX, harbor://HOST/PROJECT, s3://BUCKET/PREFIX, or a .yaml file"
+)
+_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?"
+_BUCKET = r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}"
+_KEYS = ("to", "kinds", "plain-http", "ca", "endpoint", "region", "map")
+_ONLY = {"plain-http": {"registry"}, "ca": {"registry", "s3"}, "endpoint": {"registry", "s3"}}
+_ONLY["region"] = {"s3"}
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One target, before anything of it is touched.
+
+    ``type`` is ``folder``, ``registry`` or ``s3``; ``name`` the folder, host or bucket. ``host``
+    says how it is reached (for S3 only its endpoint and CA count).
+    """
+
+    type: str
+    name: str
+    naming: Naming = field(default_factory=Naming)
+    kinds: frozenset[str] = frozenset()
+    host: Host = field(default_factory=Host)
+    region: str = ""
+
+
+class _Refused(ValueError):
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message, self.hint = message, hint
+
+
+def read(arguments: Sequence[str]) -> tuple[Destination, ...]:
+    """Return what the ``--to`` arguments say, target files opened; nothing said is the warehouse.
+
+    Raises :class:`UsageError`.
+    """
+    found: list[Destination] = []
+    for text in arguments or (WAREHOUSE,):
+        if text.lower().endswith(TARGET_FILE) and "://" not in text:
+            found += _target_file(Path(text))
+            continue
+        try:
+            found.append(_parse(text, Path()))
+        except _Refused as refused:
+            raise UsageError(f"--to: {refused.message}", hint=refused.hint) from None
+    return tuple(found)
+
+
+def parse(arguments: Sequence[str], state: Path | None = None) -> list[Target]:
+    """Return the targets that the ``--to`` arguments name: :func:`read`, then :func:`connect`."""
+    return connect(read(arguments), state)
+
+
+def connect(destinations: Sequence[Destination], state: Path | None = None) -> list[Target]:
+    """Return the targets; close them. No connection is made yet.
+
+    ``state`` is a folder of this host for what they remember between runs, the user's own by
+    default. Raises :class:`UsageError` for credentials and CA files that cannot be read.
+    """
+    made: list[Target] = []
+    try:
+        for destination in destinations:
+            made.append(_connect(destination, state))
+    except BaseException:
+        for target in made:
+            target.close()
+        raise
+    return made
+
+
+def route(artifacts: Sequence[Artifact], targets: Sequence[Target]) -> dict[str, Target]:
+    """Return the target of each artifact, by its name: the first that takes its kind.
+
+    Raises :class:`UsageError` for artifacts that no target takes, that a target cannot name, or
+    that would get into each other's place.
+    """
+    routes: dict[str, Target] = {}
+    homeless: list[Artifact] = []
+    for artifact in artifacts:
+        target = next((target for target in targets if artifact.kind in target.kinds), None)
+        if target is None:
+            homeless.append(artifact)
+        else:
+            routes[artifact.name] = target
+    if homeless:
+        raise _homeless(homeless)
+    refuse_collisions((routes[artifact.name], artifact) for artifact in artifacts)
+    return routes
+
+
+def _homeless(artifacts: Sequence[Artifact]) -> UsageError:
+    names = ", ".join(artifact.name for artifact in artifacts[:3])
+    more = f" and {len(artifacts) - 3} more" if len(artifacts) > 3 else ""
+    kinds = {artifact.kind for artifact in artifacts}
+    add = [
+        text
+        for type_, text in (("registry", "--to registry://HOST/PREFIX"), ("s3", "--to s3://BUCKET"))
+        if kinds & _TAKES[type_]
+    ]
+    shown = ", ".join(sorted(kinds))
+    return UsageError(
+        f"no target takes {names}{more} ({shown})",
+        hint=f"add {' and '.join(add)}, or a folder",
+    )
+
+
+def _connect(destination: Destination, state: Path | None) -> Target:
+    # Each target's client costs start-up time that only its users should pay.
+    naming, kinds, host = destination.naming, destination.kinds, destination.host
+    if destination.type == "folder":
+        from importer.targets.folder import Folder  # noqa: PLC0415
+
+        return Folder(Path(destination.name), naming=naming, kinds=kinds)
+    if destination.type == "s3":
+        from bundle.state import default_folder  # noqa: PLC0415
+        from importer.targets.bucket import Store  # noqa: PLC0415
+        from importer.targets.s3 import S3  # noqa: PLC0415
+
+        store = Store(destination.name, host.endpoint, destination.region, host.ca_file)
+        return S3(store, (state or default_folder()) / "s3", naming=naming, kinds=kinds)
+    from bundle.credentials import find  # noqa: PLC0415
+    from bundle.errors import TargetError  # noqa: PLC0415
+    from bundle.http import Http  # noqa: PLC0415
+    from importer.targets.registry import RegistryTarget  # noqa: PLC0415
+
+    credentials = find(destination.name)
+    http = Http({destination.name: host}, error=TargetError)
+    return RegistryTarget(destination.name, http, credentials, naming=naming, kinds=kinds)
+
+
+# -- the --to argument ----------------------------------------------------------------------------
+
+
+def _parse(text: str, folder: Path) -> Destination:
+    """Return what one ``to`` says; a relative path is relative to ``folder``."""
+    scheme, separator, rest = text.partition("://")
+    if separator and re.search(r"[@?#\s]", rest):
+        # Not repeated in the message: it may be a secret.
+        raise _Refused(
+            "holds more than a host and a path",
+            "credentials come from `docker login` or the AWS_* environment, never from here",
+        )
+    if separator and scheme in {"registry", "harbor"}:
+        return _registry(scheme, rest)
+    if separator and scheme == "s3":
+        return _s3(rest)
+    if separator:
+        raise _Refused(f"{scheme[:20]}:// is no target", f"it can be {_FORMS}")
+    if not text or "\0" in text:
+        raise _Refused("is empty", f"it can be {_FORMS}")
+    if re.fullmatch(rf"{_HOST}(/.*)?", text) and ":" in text.split("/", 1)[0]:
+        raise _Refused(
+            f"{text[:200]} looks like a registry",
+            f"write registry://{text}, or ./{text} for a folder",
+        )
+    return Destination("folder", str(folder / text), kinds=_TAKES["folder"])
+
+
+def _registry(scheme: str, rest: str) -> Destination:
+    host, _, prefix = rest.partition("/")
+    prefix = prefix.rstrip("/")
+    if not re.fullmatch(_HOST, host):
+        raise _Refused(f"{scheme}://{rest[:200]} names no host", f"write {scheme}://HOST/PREFIX")
+    if scheme == "harbor" and not prefix:
+        raise _Refused(f"harbor://{host} names no project", f"write harbor://{host}/PROJECT")
+    if prefix and not re.fullmatch(REPOSITORY, prefix):
+        raise _Refused(
+            f"{prefix[:200]!r} is no beginning of a repository",
+            "lower-case letters, digits, and single . _ - between them, in parts cut by /",
+        )
+    return Destination("registry", host.lower(), Naming(prefix), _TAKES["registry"])
+
+
+def _s3(rest: str) -> Destination:
+    bucket, _, prefix = rest.partition("/")
+    prefix = prefix.rstrip("/")
+    if not re.fullmatch(_BUCKET, bucket):
+        raise _Refused(f"s3://{rest[:200]} names no bucket", "write s3://BUCKET/PREFIX")
+    if prefix and (fault := path_fault(prefix)):
+        raise _Refused(f"the prefix {prefix[:200]!r} {fault}")
+    return Destination("s3", bucket, Naming(prefix), _TAKES["s3"])
+
+
+# -- the target file ------------------------------------------------------------------------------
+
+
+def _target_file(path: Path) -> list[Destination]:
+    from bundle.strictyaml import load  # noqa: PLC0415  (yaml costs start-up time)
+
+    document = load(path, hint=f"--to can be {_FORMS}")
+    fields = Fields(document.value, (), document.fault)
+    fields.text("apiVersion", choices=["dray/v1"])
+    found = [_entry(item, path.parent) for item in fields.objects("targets", required=True)]
+    fields.done(("apiVersion", "targets"))
+    if not found:
+        raise document.fault(("targets",), "is empty", "name at least one target, as to: ...")
+    return found
+
+
+def _entry(fields: Fields, folder: Path) -> Destination:
+    text = fields.text("to")
+    try:
+        if text.lower().endswith(TARGET_FILE) and "://" not in text:
+            raise _Refused("a target file names no other target file")
+        destination = _parse(text, folder)
+    except _Refused as refused:
+        raise fields.wrong("to", refused.message, refused.hint) from None
+    for key, types in _ONLY.items():
+        if key in fields and destination.type not in types:
+            raise fields.wrong(key, f"means nothing for {destination.type} targets")
+    rules = tuple(_rule(item) for item in fields.objects("map"))
+    entry = replace(
+        destination,
+        kinds=_kinds(fields, destination.type),
+        naming=replace(destination.naming, rules=rules),
+        host=_host(fields, folder),
+        region=fields.text("region", "", pattern=r"[a-z0-9-]{1,60}"),
+    )
+    fields.done(_KEYS)
+    return entry
+
+
+def _kinds(fields: Fields, type_: str) -> frozenset[str]:
+    if "kinds" not in fields:
+        return _TAKES[type_]
+    items = fields.items("kinds")
+    for path, kind in items:
+        if kind not in KINDS:
+            raise fields.fault(path, f"is {str(kind)[:60]!r}", "allowed: " + ", ".join(KINDS))
+        if kind not in _MAY_TAKE[type_]:
+            allowed = ", ".join(sorted(_MAY_TAKE[type_]))
+            raise fields.fault(path, f"{type_} targets take no {kind}", f"allowed: {allowed}")
+    if not items:
+        raise fields.wrong("kinds", "is empty", "leave it out for the usual kinds")
+    return frozenset(str(kind) for _path, kind in items)
+
+
+def _host(fields: Fields, folder: Path) -> Host:
+    endpoint, ca_file = fields.text("endpoint", ""), fields.text("ca", "")
+    if endpoint and not is_url(endpoint):
+        raise fields.wrong(
+            "endpoint", "is no URL", "write https://HOST:PORT, and nothing behind it"
+        )
+    plain = fields.flag("plain-http") if "plain-http" in fields else None
+    return Host(endpoint, plain, str(folder / ca_file) if ca_file else "")
+
+
+def _rule(fields: Fields) -> Rule:
+    source = fields.text("from", pattern=rf"{SOURCE}/?", limit=255)
+    target = fields.text("to", "", limit=255)
+    if target and (fault := path_fault(target.rstrip("/") or "/")):
+        raise fields.wrong("to", fault)
+    fields.done(("from", "to"))
+    return Rule(source, target)

@@ -1,0 +1,145 @@
+"""An S3 bucket as target: one object per file, and a marker object when all of them are there."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from bundle.errors import TargetError
+from importer.targets import marker
+from importer.targets.base import Claim, Replaced
+from importer.targets.bucket import AbsentError, Bucket, Store
+from importer.targets.naming import Naming
+from importer.targets.uploads import Journal, Uploads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from bundle.artifact import Artifact, Content
+    from bundle.digest import Digest
+    from importer.targets.base import Blob
+
+KINDS = frozenset({"model", "resource", "file"})
+_WORKERS = 8
+
+
+class S3:
+    """Objects below a prefix of one bucket; satisfies :class:`importer.targets.base.Target`.
+
+    ``put`` sends a file as a multipart upload, which the store shows to nobody; ``publish``
+    completes the uploads and writes the marker last. ``state`` is a folder of this host for the
+    journal of uploads, so that another run can go on.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        state: Path,
+        *,
+        naming: Naming | None = None,
+        kinds: frozenset[str] = KINDS,
+    ) -> None:
+        self._naming = naming or Naming()
+        self.label = f"s3://{store.bucket}/{self._naming.prefix}".rstrip("/")
+        self.kinds = kinds
+        self.replaced: list[Replaced] = []
+        self._bucket = Bucket(store)
+        self._uploads = Uploads(self._bucket, Journal(state))
+        self._there: set[tuple[str, str]] = set()
+
+    def check(self) -> None:
+        """Reach the bucket with the credentials."""
+        self._bucket.check()
+
+    def place(self, artifact: Artifact) -> str:
+        """Return ``s3://bucket/folder/`` of the artifact's files."""
+        return f"s3://{self._bucket.store.bucket}/{self._naming.folder(artifact)}/"
+
+    def claims(self, artifact: Artifact) -> tuple[Claim, ...]:
+        """Return the folder."""
+        return (Claim(self.place(artifact), artifact.root),)
+
+    def has(self, artifact: Artifact, content: Content) -> bool:
+        """Whether the object is visible with this size and, in its metadata, this SHA-256.
+
+        What is no file (an OCI manifest, its config) is not stored here, and so never missing.
+        """
+        return not content.path or self._holds(self._key(artifact, content), content)
+
+    def put(
+        self, artifact: Artifact, content: Content, blob: Blob, on_bytes: Callable[[int], object]
+    ) -> str:
+        """Upload one file without making it visible; an empty one is only verified."""
+        if not content.path:
+            return "uploaded"
+        if not content.size:
+            for _none in blob.blocks():
+                pass
+            return "uploaded"
+        key = self._key(artifact, content)
+        try:
+            self._uploads.send(key, blob, on_bytes)
+        except AbsentError:
+            self._uploads.send(key, blob, on_bytes)  # somebody aborted the upload meanwhile
+        return "uploaded"
+
+    def publish(self, artifact: Artifact, blob: Callable[[Digest], Blob]) -> bool:
+        """Complete what was uploaded, then write the marker; both only where they differ."""
+        mark = f"{self._naming.folder(artifact)}/{marker.NAME}"
+        complete = marker.compose(artifact)
+        before = self._bucket.read(mark, marker.LIMIT)
+        with ThreadPoolExecutor(_WORKERS, "publish") as pool:
+            files = list(artifact.files)
+            there = pool.map(lambda file: self.has(artifact, file), files)
+            missing = [file for file, has in zip(files, there, strict=True) if not has]
+            if before == complete and not missing:
+                return False
+            self._withdraw(artifact, mark, before)
+            list(pool.map(lambda file: self._finish(artifact, file, blob), missing))
+        self._bucket.write(mark, complete)
+        return True
+
+    def close(self) -> None:
+        """Let connections go."""
+        self._bucket.close()
+
+    def _key(self, artifact: Artifact, content: Content) -> str:
+        return f"{self._naming.folder(artifact)}/{content.path}"
+
+    def _holds(self, key: str, content: Content) -> bool:
+        if (key, content.digest) in self._there:
+            return True
+        if self._bucket.head(key) != (content.size, content.digest.hex):
+            return False
+        self._there.add((key, content.digest))
+        return True
+
+    def _finish(self, artifact: Artifact, file: Content, blob: Callable[[Digest], Blob]) -> None:
+        key = self._key(artifact, file)
+        if not file.size:
+            self._bucket.write(key, b"")
+        elif not self._uploads.complete(key, file.digest) and not self._holds(key, file):
+            self.put(artifact, file, blob(file.digest), lambda _count: None)
+            self._uploads.complete(key, file.digest)
+        if not self._holds(key, file):
+            raise TargetError(
+                f"s3://{self._bucket.store.bucket}/{key} was uploaded, but the store shows another"
+                " size or no SHA-256 in its metadata",
+                hint="does something rewrite objects in this bucket?",
+            )
+
+    def _withdraw(self, artifact: Artifact, mark: str, before: bytes | None) -> None:
+        """Remove the marker before what it vouches for, and the objects that only it has named."""
+        if before is None:
+            return
+        root, files = marker.read(before, f"s3://{self._bucket.store.bucket}/{mark}")
+        self._bucket.call("delete_object", mark)
+        if root == artifact.root:
+            return
+        self.replaced.append(Replaced(self.place(artifact), root, artifact.root))
+        for path, digest in marker.stale(files, artifact).items():
+            key = f"{self._naming.folder(artifact)}/{path}"
+            found = self._bucket.head(key)
+            if found and found[1] == digest.hex:
+                self._bucket.call("delete_object", key)

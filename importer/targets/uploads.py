@@ -1,0 +1,208 @@
+"""Multipart uploads that survive a kill, and of which nothing shows until they are completed."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bundle.decode import Fields, compact_json, parse_json
+from bundle.errors import TargetError, VerificationError
+from importer.targets.bucket import AbsentError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from bundle.decode import Path as FieldPath
+    from bundle.digest import Digest
+    from bundle.errors import DrayError
+    from importer.targets.base import Blob
+    from importer.targets.bucket import Bucket
+
+PART = 8 << 20
+"""Bytes of a part, as long as 9,000 of them are enough: stores take 10,000."""
+_MOST_PARTS = 9000
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An upload that was begun. ``parts`` are the ETags by number, once all of them are there."""
+
+    upload: str
+    parts: tuple[str, ...] = ()
+
+
+class Journal:
+    """Remembers uploads in a folder of this host, one small file for each.
+
+    What is lost with it is only work: an upload without a record is started again, and the old one
+    is left to the bucket's lifecycle rule (AbortIncompleteMultipartUpload).
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def load(self, name: str) -> Record | None:
+        """Return the record, or ``None`` when there is none that can be read."""
+        try:
+            fields = Fields(parse_json(self._path(name).read_bytes(), limit=4 << 20), (), _fault)
+            return Record(fields.text("upload"), fields.texts("parts"))
+        except (OSError, ValueError, TargetError):
+            return None
+
+    def save(self, name: str, record: Record) -> None:
+        """Write the record, whole or not at all."""
+        path = self._path(name)
+        new = path.with_suffix(".new")
+        body = {"upload": record.upload, "parts": list(record.parts)}
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            new.write_bytes(compact_json(body))
+            new.replace(path)
+        except OSError as error:
+            reason = (error.strerror or "unknown reason").lower()
+            raise TargetError(f"cannot write the upload journal {path}: {reason}") from None
+
+    def drop(self, name: str) -> None:
+        """Forget the record."""
+        with suppress(OSError):
+            self._path(name).unlink(missing_ok=True)
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{hashlib.sha256(name.encode()).hexdigest()[:40]}.json"
+
+
+def _fault(_path: FieldPath, message: str, _hint: str) -> DrayError:
+    return TargetError(message)
+
+
+class Uploads:
+    """Sends objects in parts to one bucket. One thread per key at a time."""
+
+    def __init__(self, bucket: Bucket, journal: Journal) -> None:
+        self._bucket = bucket
+        self._journal = journal
+
+    def send(self, key: str, blob: Blob, on_bytes: Callable[[int], object]) -> None:
+        """Upload all parts of an object that is not empty; it shows only after :meth:`complete`.
+
+        Parts that an earlier run has sent are kept where the store still has them. When that run
+        came to their end the medium is not read again; else those parts are kept whose size and MD5
+        are those of the bytes read now. Wrong bytes abort the upload.
+        """
+        name = self._name(key, blob.digest)
+        record, kept = self._resume(key, name)
+        if record and record.parts and _same(record.parts, kept, blob.size):
+            on_bytes(blob.size)
+            return
+        upload = record.upload if record else self._begin(key, name, blob.digest)
+        etags: list[str] = []
+        try:
+            for data in cut(blob.blocks(), part_size(blob.size)):
+                etags.append(self._part(key, upload, len(etags) + 1, data, kept))
+                on_bytes(len(data))
+        except VerificationError:
+            self._journal.drop(name)
+            with suppress(TargetError):
+                self._bucket.call("abort_multipart_upload", key, UploadId=upload)
+            raise
+        except AbsentError:
+            self._journal.drop(name)
+            raise
+        self._journal.save(name, Record(upload, tuple(etags)))
+
+    def complete(self, key: str, digest: Digest) -> bool:
+        """Make the object visible; return whether there was an upload to complete."""
+        name = self._name(key, digest)
+        record = self._journal.load(name)
+        if record is None or not record.parts:
+            return False
+        parts = [
+            {"PartNumber": number, "ETag": f'"{etag}"'}
+            for number, etag in enumerate(record.parts, 1)
+        ]
+        try:
+            self._bucket.call(
+                "complete_multipart_upload",
+                key,
+                UploadId=record.upload,
+                MultipartUpload={"Parts": parts},
+            )
+        except AbsentError:
+            self._journal.drop(name)
+            return False
+        self._journal.drop(name)
+        return True
+
+    def _name(self, key: str, digest: Digest) -> str:
+        store = self._bucket.store
+        return json.dumps([store.endpoint, store.bucket, key, digest])
+
+    def _resume(self, key: str, name: str) -> tuple[Record | None, dict[int, tuple[int, str]]]:
+        record = self._journal.load(name)
+        if record is None:
+            return None, {}
+        try:
+            return record, self._bucket.parts(key, record.upload)
+        except AbsentError:
+            self._journal.drop(name)
+            return None, {}
+
+    def _begin(self, key: str, name: str, digest: Digest) -> str:
+        notes = {"sha256": digest.hex}
+        upload = str(self._bucket.call("create_multipart_upload", key, Metadata=notes)["UploadId"])
+        self._journal.save(name, Record(upload))
+        return upload
+
+    def _part(
+        self, key: str, upload: str, number: int, data: bytearray, kept: dict[int, tuple[int, str]]
+    ) -> str:
+        # MD5 because that is what stores compare and answer; SHA-256 vouches for the bytes.
+        md5 = hashlib.md5(data, usedforsecurity=False)
+        if kept.get(number) == (len(data), md5.hexdigest()):
+            return md5.hexdigest()
+        answer = self._bucket.call(
+            "upload_part",
+            key,
+            UploadId=upload,
+            PartNumber=number,
+            Body=data,
+            ContentMD5=base64.b64encode(md5.digest()).decode(),
+        )
+        return str(answer.get("ETag", "")).strip('"')
+
+
+def part_size(size: int) -> int:
+    """Return the bytes of each part but the last, for an object of ``size`` bytes."""
+    return max(PART, -(-size // _MOST_PARTS))
+
+
+def cut(blocks: Iterable[bytes], size: int) -> Iterator[bytearray]:
+    """Yield ``blocks`` as parts of ``size`` bytes, all in one buffer: use each before the next.
+
+    So memory stays at one part, whatever the object's size.
+    """
+    buffer, filled = bytearray(), 0
+    for block in blocks:
+        rest = memoryview(block)
+        while rest:
+            taken = rest[: size - filled]
+            buffer[filled : filled + len(taken)] = taken
+            filled += len(taken)
+            rest = rest[len(taken) :]
+            if filled == size:
+                yield buffer
+                filled = 0
+    if filled:
+        yield buffer if filled == len(buffer) else buffer[:filled]
+
+
+def _same(etags: tuple[str, ...], kept: dict[int, tuple[int, str]], size: int) -> bool:
+    there = tuple(kept[number][1] for number in sorted(kept))
+    numbers = list(range(1, len(etags) + 1))
+    same = sorted(kept) == numbers and there == tuple(etag.lower() for etag in etags)
+    return same and sum(part[0] for part in kept.values()) == size
