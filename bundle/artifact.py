@@ -31,8 +31,8 @@ PLATFORM = r"[a-z0-9._-]+/[a-z0-9._-]+(?:/[a-z0-9._-]+)?"
 class Content:
     """One blob of an artifact, and what it is there.
 
-    ``size`` is in bytes. ``platform`` is ``os/arch[/variant]`` of an image manifest; ``path`` is the
-    relative path of a model's file; ``tags`` are those under which a manifest is published;
+    ``size`` is in bytes. ``platform`` is ``os/arch[/variant]`` of an image manifest; ``path`` is
+    the relative path of a model's file; ``tags`` are those under which a manifest is published;
     ``subject`` is the manifest that this one refers to (a signature, an SBOM).
     """
 

@@ -9,9 +9,9 @@ from bundle.errors import VerificationError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-FRAME = 8 << 20
+FRAME = 4 << 20
 """Bytes of the blob in each Zstandard frame: frames are made, resumed and read one by one."""
-WINDOW = FRAME
+WINDOW = 8 << 20
 """The largest window that a reader grants, in bytes: memory stays flat whatever a frame says."""
 
 

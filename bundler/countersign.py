@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bundle import instant
+from bundle.errors import VerificationError
 from bundle.media import Media
 from bundle.options import find_trust
-from bundle.unseal import unseal
 from bundler.finish import put
 
 if TYPE_CHECKING:
@@ -23,9 +23,16 @@ def add(folder: Path, signer: Signer, trust: Path | None, pub: Path | None) -> l
     """
     media = Media.find([folder])
     trusted = find_trust(trust, pub)
-    unseal(media, trusted.with_threshold_one(), instant.now())
+    trusted.check_current(instant.now())
+    signatures = media.signatures()
+    copies = media.manifests()
+    for _path, data in copies:
+        trusted.verified_by(data, signatures)
+    if len({data for _path, data in copies}) > 1:
+        message = f"{folder} holds different manifests of {media.name}"
+        raise VerificationError(message, hint="sign one medium at a time, after dray verify")
     written = []
-    for path, data in media.manifests():
+    for path, data in copies:
         for name, content in signer.files(path.name, data).items():
             put(path.with_name(name), content)
             written.append(path.with_name(name))

@@ -12,6 +12,7 @@ from bundle.chunks import Chunk, Part, StoredBlob, chunk_name, member_name
 from bundle.digest import Digest
 from bundle.errors import DrayError, SourceError
 from bundler.chunkfile import ChunkFile, ReadBackError, Span
+from bundler.encodedstage import EncodedStage
 from bundler.fetch import Sink, Stop, fetch
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     Opener = Callable[[LockedArtifact, LockedContent], OpenAt]
 
 WORKERS = 4
+ENCODED = 0
+"""Stands for the encoded stage among the numbers of chunks."""
 
 
 @dataclass
@@ -80,20 +83,38 @@ class Export:
         for number in range(len(self.plan.options.media) or len(self.plan.options.folders) or 1):
             self.plan.folder(number, self.bundle).mkdir(parents=True, exist_ok=True)
         todo = self._todo()
+        stage = EncodedStage(
+            self.plan, self.journal, self.chunk, stop=self.stop, on_bytes=self.on_bytes
+        )
         with (
             ThreadPoolExecutor(self.workers, "fetch") as fetchers,
             ThreadPoolExecutor(2, "seal") as sealers,
         ):
             running: dict[Future[None], Digest | int] = {}
             try:
+                if self.plan.encode:
+                    running[sealers.submit(self._encode, stage)] = ENCODED
                 self._loop(todo, fetchers, sealers, running)
             except BaseException:
                 self.stop.set()
                 raise
         if self.stop.is_set():
             raise Stop("interrupted", hint="run the same command again: what is written is kept")
-        self._collect()
+        if not self.outcome.failures:
+            self._collect()
+            self._collect_encoded(stage)
         return self.outcome
+
+    def _encode(self, stage: EncodedStage) -> None:
+        def open_blob(digest: Digest) -> tuple[OpenAt, str]:
+            locked, content = self.users[digest][0]
+            return self._open(locked, content), f"{locked.artifact.name}: {digest.short}"
+
+        if failed := stage.run(open_blob):
+            digest, error = failed
+            for locked, _content in self.users[digest]:
+                self.outcome.failures.setdefault(locked.artifact.name, error)
+        self.outcome.fetched += sum(self.plan.lock.blobs[d] for d in self.journal.encoded)
 
     def _todo(self) -> deque[Digest]:
         """Return the blobs to fetch, largest first, and forget sealed chunks that have gone."""
@@ -107,6 +128,8 @@ class Export:
         """Fetch again what was sealed and is not there, and open the other chunks of its blobs."""
         lost: set[Digest] = set()
         for number in list(self.journal.sealed):
+            if number > len(self.plan.packing.sizes):
+                continue  # the encoded stage looks after its own
             path, size = self.chunk(number).path, self.plan.packing.sizes[number - 1]
             if not path.is_file() or path.stat().st_size != size:
                 self.journal.write(unsealed=number)
@@ -138,7 +161,7 @@ class Export:
             for future in done:
                 key = running.pop(future)
                 self._settle(future, key, todo)
-                if isinstance(key, Digest):
+                if isinstance(key, Digest) and not self.stop.is_set():
                     self._seal_full(key, sealers, running)
 
     def _seal_full(
@@ -163,6 +186,9 @@ class Export:
             self._refetch(key, error, todo)
             return
         if not isinstance(error, DrayError):
+            raise error
+        if key == ENCODED:
+            self.stop.set()
             raise error
         concerned = [key] if isinstance(key, Digest) else self._members(key)
         for digest in concerned:
@@ -231,9 +257,16 @@ class Export:
         name = member_name(piece.digest, "identity", piece.part)
         return Span(name, piece.offset, piece.size, part, piece.digest)
 
+    def _collect_encoded(self, stage: EncodedStage) -> None:
+        for digest, (encoding, parts) in self.journal.encoded.items():
+            blob = StoredBlob(digest, self.plan.lock.blobs[digest], encoding, parts)
+            self.outcome.blobs.append(blob)
+        for number, size in sorted(stage.sizes().items()):
+            name = chunk_name(self.bundle, number)
+            self.outcome.chunks.append(Chunk(number, name, size, self.journal.sealed[number]))
+        self.outcome.placed = list(self.plan.placed[: len(self.outcome.chunks)])
+
     def _collect(self) -> None:
-        if self.outcome.failures:
-            return
         for digest, pieces in self.pieces.items():
             parts = tuple(
                 Part(piece.chunk, piece.offset, piece.size, part)
@@ -244,7 +277,6 @@ class Export:
         for number, size in enumerate(self.plan.packing.sizes, start=1):
             name = chunk_name(self.bundle, number)
             self.outcome.chunks.append(Chunk(number, name, size, self.journal.sealed[number]))
-        self.outcome.placed = list(self.plan.placed)
 
 
 def _text(data: bytes) -> OpenAt:

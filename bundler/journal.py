@@ -9,6 +9,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bundle.chunks import Part
 from bundle.digest import Digest, is_digest
 from bundle.errors import UsageError
 
@@ -22,7 +23,9 @@ class Journal:
 
     ``plan`` identifies lock and options; ``done`` are blobs that were hashed and written, with the
     digests of their parts; ``reached`` is how many bytes of a cut blob were written; ``sealed`` are
-    chunks that were read back, by number, with their digest.
+    chunks that were read back, by number, with their digest. Of the blobs that are stored one after
+    another because their stored size is not known before, ``encoded`` are those written, in order,
+    and ``frames`` is how far a cut one came: encoding, bytes of the blob, bytes stored.
     """
 
     path: Path
@@ -31,7 +34,8 @@ class Journal:
     done: dict[Digest, tuple[Digest, ...]] = field(default_factory=dict)
     reached: dict[Digest, int] = field(default_factory=dict)
     sealed: dict[int, Digest] = field(default_factory=dict)
-    encoded: dict[Digest, dict[str, Any]] = field(default_factory=dict)
+    encoded: dict[Digest, tuple[str, tuple[Part, ...]]] = field(default_factory=dict)
+    frames: dict[Digest, tuple[str, int, int]] = field(default_factory=dict)
     _file: Any = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -82,15 +86,30 @@ class Journal:
             case {"undone": digest} if is_digest(digest):
                 self.done.pop(Digest(digest), None)
                 self.reached.pop(Digest(digest), None)
-                self.encoded.pop(Digest(digest), None)
             case {"sealed": int(number), "digest": digest}:
                 self.sealed[number] = Digest(digest)
             case {"unsealed": int(number)}:
                 self.sealed.pop(number, None)
-            case {"encoded": digest, "stored": dict(stored)}:
-                self.encoded[Digest(digest)] = stored
+            case {"encoded": digest, "encoding": str(encoding), "parts": list(parts)}:
+                self.encoded[Digest(digest)] = (encoding, tuple(_part(part) for part in parts))
+                self.frames.pop(Digest(digest), None)
+            case {"frames": digest, "encoding": str(encoding), "plain": int(p), "stored": int(s)}:
+                self.frames[Digest(digest)] = (encoding, p, s)
+            case {"rewound": digest}:
+                self._rewind(Digest(digest))
             case _:
                 raise ValueError
+
+    def _rewind(self, digest: Digest) -> None:
+        """Forget an encoded blob, and whatever was written after it."""
+        first = 0
+        for known in list(self.encoded):
+            if first or known == digest:
+                first = first or self.encoded[known][1][0].chunk
+                del self.encoded[known]
+        for number in [number for number in self.sealed if first and number >= first]:
+            del self.sealed[number]
+        self.frames.clear()
 
     def write(self, **record: Any) -> None:
         """Append a record and apply it."""
@@ -111,3 +130,8 @@ class Journal:
         """Delete the journal of an export that is complete."""
         self.path.unlink(missing_ok=True)
         self.close()
+
+
+def _part(row: list[Any]) -> Part:
+    chunk, offset, size, digest = row
+    return Part(int(chunk), int(offset), int(size), Digest(digest))

@@ -13,7 +13,7 @@ from bundle.chunks import chunk_name, index_json, prefix
 from bundle.decode import compact_json
 from bundle.errors import UsageError
 from bundle.manifest import FORMAT, Medium
-from bundler.packing import Packing, pack, place
+from bundler.packing import Packing, pack, place, room
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,8 +65,17 @@ class Plan:
     @property
     def most_bytes(self) -> int:
         """Bytes of all chunks; with compression, the most that they can be."""
-        encoded = sum(ustar.span(self.lock.blobs[digest]) for digest in self.encode)
-        return sum(self.packing.sizes) + encoded
+        return sum(self.packing.sizes) + sum(self.tape_sizes)
+
+    @cached_property
+    def tape_sizes(self) -> tuple[int, ...]:
+        """The most that the chunks of encoded blobs can be: nothing shrinks, and all is cut."""
+        if not self.encode:
+            return ()
+        total = sum(_most(self.lock.blobs[digest]) for digest in self.encode)
+        free = room(self.options.chunk_size, len(self.prefix)) - 4 * ustar.RECORD
+        overhead = self.options.chunk_size - free
+        return tuple(min(free, total - at) + overhead for at in range(0, total, free))
 
     def folder(self, medium: int, bundle: str) -> Path:
         """Return the folder of a medium, counted from 0."""
@@ -90,7 +99,7 @@ class Plan:
 
     def to_dict(self, bundle: str) -> dict[str, Any]:
         """Return the plan as ``--plan --json`` prints it."""
-        sizes = self.packing.sizes
+        sizes = (*self.packing.sizes, *self.tape_sizes)
         media = [
             {
                 "medium": medium.number,
@@ -119,9 +128,14 @@ def make(lock: Lock, options: Options) -> Plan:
     if len(options.folders) > 1 and len(capacities) != len(options.folders):
         message = f"{len(options.folders)} folders but {len(capacities)} media sizes"
         raise UsageError(message, hint="give one --media size for each --to, or none")
-    return Plan(
-        lock, options, packing, encode, tuple(place(packing.sizes, capacities, reserve(lock)))
-    )
+    plan = Plan(lock, options, packing, encode, ())
+    placed = place((*packing.sizes, *plan.tape_sizes), capacities, reserve(lock))
+    return replace(plan, placed=tuple(placed))
+
+
+def _most(size: int) -> int:
+    # Frames that do not shrink grow by a few bytes each; a header and padding for each piece.
+    return ustar.span(size + size // 1000 + (64 << 10)) + ustar.RECORD
 
 
 def reserve(lock: Lock) -> int:
@@ -151,15 +165,12 @@ def check_space(plan: Plan, bundle: str) -> None:
     """Compare what is still to be written with the free space of each file system."""
     needed: dict[int, int] = {}
     where: dict[int, Path] = {}
-    extra = plan.most_bytes - sum(plan.packing.sizes)
+    sizes = (*plan.packing.sizes, *plan.tape_sizes)
     for chunk, medium in enumerate(plan.placed, start=1):
         folder = plan.folder(medium, bundle)
         device, present = _device(folder), _present(folder / chunk_name(bundle, chunk))
-        needed[device] = needed.get(device, 0) + max(0, plan.packing.sizes[chunk - 1] - present)
+        needed[device] = needed.get(device, 0) + max(0, sizes[chunk - 1] - present)
         where.setdefault(device, folder)
-    last = plan.folder(max(plan.placed, default=0), bundle)
-    where.setdefault(_device(last), last)
-    needed[_device(last)] = needed.get(_device(last), 0) + extra
     for device, count in needed.items():
         state = os.statvfs(_existing(where[device]))
         free = state.f_bavail * state.f_frsize

@@ -52,7 +52,8 @@ class Outcome:
                 name, error = found[0]
                 others = len(self.failures) - 1
                 more = f" (and {others} more artifacts)" if others else ""
-                said = error.message if name in error.message else f"{name}: {error.message}"
+                said = error.message
+                said = said if name in said else f"{name}: {said}"
                 raise type(error)(said + more, hint=error.hint)
 
 

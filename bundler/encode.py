@@ -1,0 +1,253 @@
+"""Blobs whose stored length nobody knows before: encoded frame by frame, one after another.
+
+Every other blob has its place before a byte is read. These follow in chunks of their own, in order
+of digest, each where the last one ended; so the same lock gives the same chunks, as long as the
+Zstandard library is the same. Frames of one blob are compressed in parallel and written in order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from bundle import ustar
+from bundle.chunks import Part, member_name
+from bundle.digest import BLOCK, Digest
+from bundle.encoding import FRAME, decode
+from bundle.errors import SourceError, VerificationError
+from bundle.transfer import resume
+from bundler.chunkfile import ChunkFile, Span, medium_errors, write_all
+from bundler.fetch import Stop
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterator
+
+    from bundler.journal import Journal
+    from bundler.sources.base import OpenAt
+
+LEVEL = 1
+GAIN = 0.95
+"""A blob is encoded when its first frame shrinks below this share."""
+AHEAD = 3
+"""Frames that are compressed at once, beyond the one that is written."""
+
+
+class Tape:
+    """Chunks written from front to back: where the next byte goes, and the pieces so far."""
+
+    def __init__(self, chunk: Callable[[int], ChunkFile], first: int, start: int, end: int) -> None:
+        self._chunk, self.first, self._start, self._end = chunk, first, start, end
+        self.number, self.position = first, start
+        self._pieces: list[list[int]] = []
+        self._hashes: list[hashlib._Hash] = []
+
+    def seek(self, parts: tuple[Part, ...]) -> None:
+        """Stand behind a blob that was written before."""
+        last = parts[-1]
+        self.number, self.position = last.chunk, last.offset + last.size
+        self.position += ustar.padding(last.size)
+
+    def begin(self) -> None:
+        """Begin a blob."""
+        self._pieces, self._hashes = [], []
+        self._piece()
+
+    def _piece(self) -> None:
+        if self.position + 2 * ustar.RECORD > self._end:
+            self.number, self.position = self.number + 1, self._start
+        self.position += ustar.RECORD
+        self._pieces.append([self.number, self.position, 0])
+        self._hashes.append(hashlib.sha256())
+
+    def write(self, data: bytes, *, present: bool = False) -> None:
+        """Append to the blob; with ``present`` the bytes are on the medium and only counted."""
+        view = memoryview(data)
+        while view:
+            if self.position >= self._end:
+                self._piece()
+            taken = view[: self._end - self.position]
+            if not present:
+                chunk = self._chunk(self.number)
+                with chunk.writing() as handle:
+                    write_all(handle, taken, self.position)
+            self._hashes[-1].update(taken)
+            self._pieces[-1][2] += len(taken)
+            self.position += len(taken)
+            view = view[len(taken) :]
+
+    def read(self, count: int) -> Iterator[bytes]:
+        """Yield up to ``count`` stored bytes of the blob begun, as an earlier run left them."""
+        number, position = self.number, self.position
+        while count:
+            if position >= self._end:
+                number, position = number + 1, self._start + ustar.RECORD
+            partial = self._chunk(number).partial
+            with ExitStack() as stack:
+                stack.enter_context(medium_errors(partial))
+                if not partial.exists():
+                    return
+                handle = os.open(partial, os.O_RDONLY | os.O_CLOEXEC)
+                stack.callback(os.close, handle)
+                block = os.pread(handle, min(BLOCK, count, self._end - position), position)
+            if not block:
+                return
+            count -= len(block)
+            position += len(block)
+            yield block
+
+    def finish(self, digest: Digest, encoding: str) -> tuple[Part, ...]:
+        """Write headers and padding around the blob's pieces; return them."""
+        parts = tuple(
+            Part(chunk, offset, size, Digest("sha256:" + sha.hexdigest()))
+            for (chunk, offset, size), sha in zip(self._pieces, self._hashes, strict=True)
+        )
+        for number, part in enumerate(parts):
+            name = member_name(digest, encoding, number if len(parts) > 1 else None)
+            with self._chunk(part.chunk).writing() as handle:
+                write_all(handle, ustar.header(name, part.size), part.offset - ustar.RECORD)
+                write_all(handle, bytes(ustar.padding(part.size)), part.offset + part.size)
+        self.seek(parts)
+        return parts
+
+
+class Encoder:
+    """Fetches, encodes and writes one blob after another; satisfies the journal's resumption."""
+
+    def __init__(
+        self,
+        tape: Tape,
+        journal: Journal,
+        stop: threading.Event,
+        on_bytes: Callable[[int], object],
+    ) -> None:
+        self.tape, self.journal, self.stop, self.on_bytes = tape, journal, stop, on_bytes
+
+    def encode(self, digest: Digest, size: int, open_at: OpenAt, what: str) -> None:
+        """Write one blob, from its first frame or from where a killed run stopped.
+
+        Raises :class:`SourceError` when the upstream has other bytes than are pinned; the tape
+        stands where it stood then.
+        """
+        before = (self.tape.number, self.tape.position)
+        try:
+            encoding, sha, plain, stored = self._recover(digest, size)
+            self._run(digest, size, open_at, what, (encoding, sha, plain, stored))
+        except SourceError:
+            self.tape.number, self.tape.position = before
+            raise
+
+    def _recover(self, digest: Digest, size: int) -> tuple[str, hashlib._Hash, int, int]:
+        encoding, plain, stored = self.journal.frames.get(digest, ("", 0, 0))
+        before = (self.tape.number, self.tape.position)
+        self.tape.begin()
+        sha = hashlib.sha256()
+        if not stored:
+            return "", sha, 0, 0
+        blocks = list_once(self.tape.read(stored), self.tape)
+        count = 0
+        try:
+            for block in decode(blocks, encoding, size=size, what=str(digest)):
+                sha.update(block)
+                count += len(block)
+        except VerificationError:
+            count = -1
+        if count != plain:  # what a power cut left is not what the journal says
+            self.tape.number, self.tape.position = before
+            self.tape.begin()
+            return "", hashlib.sha256(), 0, 0
+        self.on_bytes(plain)
+        return encoding, sha, plain, stored
+
+    def _run(
+        self,
+        digest: Digest,
+        size: int,
+        open_at: OpenAt,
+        what: str,
+        state: tuple[str, hashlib._Hash, int, int],
+    ) -> None:
+        encoding, sha, plain, stored = state
+        blocks = resume(open_at, size=size, start=plain, what=what)
+        with ThreadPoolExecutor(2, "zstd") as pool:
+            waiting: deque[tuple[int, Future[bytes]]] = deque()
+            for frame in _frames(blocks):
+                sha.update(frame)
+                encoding = encoding or _choose(frame)
+                made = pool.submit(_compress if encoding == "zstd" else bytes, frame)
+                waiting.append((len(frame), made))
+                while len(waiting) > AHEAD:
+                    plain, stored = self._write(digest, encoding, waiting, plain, stored)
+            while waiting:
+                plain, stored = self._write(digest, encoding, waiting, plain, stored)
+        if sha.hexdigest() != digest.hex:
+            self.journal.write(frames=digest, encoding="", plain=0, stored=0)
+            self.on_bytes(-size)
+            raise SourceError(
+                f"{what}: upstream sent other bytes than {digest}",
+                hint="run again; if it stays so, somebody between here and there changes bytes",
+            )
+        parts = self.tape.finish(digest, encoding)
+        rows = [[part.chunk, part.offset, part.size, part.digest] for part in parts]
+        self.journal.write(encoded=digest, encoding=encoding, parts=rows)
+
+    def _write(
+        self,
+        digest: Digest,
+        encoding: str,
+        waiting: deque[tuple[int, Future[bytes]]],
+        plain: int,
+        stored: int,
+    ) -> tuple[int, int]:
+        count, made = waiting.popleft()
+        data = made.result()
+        self.tape.write(data)
+        plain, stored = plain + count, stored + len(data)
+        self.journal.write(frames=digest, encoding=encoding, plain=plain, stored=stored)
+        self.on_bytes(count)
+        if self.stop.is_set():
+            raise Stop("interrupted", hint="run the same command again")
+        return plain, stored
+
+
+def list_once(blocks: Iterator[bytes], tape: Tape) -> Iterator[bytes]:
+    """Yield blocks that are on the medium, and count them as written to the tape."""
+    for block in blocks:
+        tape.write(block, present=True)
+        yield block
+
+
+def _frames(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    held = bytearray()
+    for block in blocks:
+        held += block
+        while len(held) >= FRAME:
+            yield bytes(held[:FRAME])
+            del held[:FRAME]
+    if held:
+        yield bytes(held)
+
+
+def _choose(frame: bytes) -> str:
+    return "zstd" if len(_compress(frame)) < GAIN * len(frame) else "identity"
+
+
+def _compress(frame: bytes) -> bytes:
+    import zstandard  # noqa: PLC0415  (only --compress needs it)
+
+    return zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compress(frame)
+
+
+def spans(encoded: dict[Digest, tuple[str, tuple[Part, ...]]]) -> dict[int, list[Span]]:
+    """Return the members of every chunk on the tape, in order."""
+    found: dict[int, list[Span]] = {}
+    for digest, (encoding, parts) in encoded.items():
+        for number, part in enumerate(parts):
+            name = member_name(digest, encoding, number if len(parts) > 1 else None)
+            span = Span(name, part.offset, part.size, part.digest, digest)
+            found.setdefault(part.chunk, []).append(span)
+    return found

@@ -1,0 +1,104 @@
+"""The part of an export whose stored lengths are not known before: encode, seal, in order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bundle import ustar
+from bundle.errors import DrayError, SourceError
+from bundler.chunkfile import ReadBackError
+from bundler.encode import Encoder, Tape, spans
+from bundler.packing import room
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from bundle.digest import Digest
+    from bundler.chunkfile import ChunkFile
+    from bundler.journal import Journal
+    from bundler.plan import Plan
+    from bundler.sources.base import OpenAt
+
+
+class EncodedStage:
+    """Writes the blobs that ``--compress`` chose into chunks of their own, one after another.
+
+    A blob that fails stops the stage: whatever came after it would lie elsewhere than in a run
+    without the failure, and the same lock must give the same chunks.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        journal: Journal,
+        chunk: Callable[[int], ChunkFile],
+        *,
+        stop: threading.Event,
+        on_bytes: Callable[[int], object],
+    ) -> None:
+        self.plan, self.journal, self.chunk = plan, journal, chunk
+        self.stop, self.on_bytes = stop, on_bytes
+        start = len(plan.prefix)
+        end = start + room(plan.options.chunk_size, start)
+        self.tape = Tape(chunk, len(plan.packing.sizes) + 1, start, end)
+
+    def run(
+        self, open_blob: Callable[[Digest], tuple[OpenAt, str]]
+    ) -> tuple[Digest, DrayError] | None:
+        """Write what the journal does not have; return the blob that failed, if one did."""
+        self._forget_lost()
+        encoder = Encoder(self.tape, self.journal, self.stop, self.on_bytes)
+        for digest in self.plan.encode:
+            size = self.plan.lock.blobs[digest]
+            known = self.journal.encoded.get(digest)
+            if known:
+                self.tape.seek(known[1])
+                self.on_bytes(size)
+                continue
+            self._seal(self.tape.number - 1)
+            open_at, what = open_blob(digest)
+            try:
+                encoder.encode(digest, size, open_at, what)
+            except SourceError as error:
+                return digest, error
+        self._seal(self.tape.number)
+        return None
+
+    def _seal(self, last: int) -> None:
+        """Seal the finished chunks up to ``last``."""
+        members = spans(self.journal.encoded)
+        for number in range(self.tape.first, last + 1):
+            if number in members and number not in self.journal.sealed:
+                try:
+                    digest = self.chunk(number).seal(self.plan.prefix, members[number])
+                except ReadBackError as error:
+                    self._rewind(error.digests[0])
+                    raise
+                self.journal.write(sealed=number, digest=digest)
+
+    def _forget_lost(self) -> None:
+        members = spans(self.journal.encoded)
+        for number, found in members.items():
+            path = self.chunk(number).path
+            if number in self.journal.sealed and not path.is_file():
+                self._rewind(found[0].blob)
+                return
+
+    def _rewind(self, digest: Digest) -> None:
+        """Forget a blob and all after it, and take their chunks back to writing."""
+        first = self.journal.encoded[digest][1][0].chunk
+        opened = [number for number in self.journal.sealed if number >= first]
+        self.journal.write(rewound=digest)
+        for number in opened:
+            if number >= self.tape.first and self.chunk(number).path.is_file():
+                self.chunk(number).reopen()
+
+    def sizes(self) -> dict[int, int]:
+        """Return the size in bytes of every chunk written, by number."""
+        return {
+            number: len(self.plan.prefix)
+            + sum(ustar.span(span.size) for span in found)
+            + len(ustar.TRAILER)
+            for number, found in spans(self.journal.encoded).items()
+        }
