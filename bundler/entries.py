@@ -147,9 +147,9 @@ def fields_of(value: object, path: Path, document: Document, known: Sequence[str
 
 def read_platforms(fields: Fields, default: Platforms) -> Platforms:
     """Read ``platforms``: ``all``, or a list of ``os/arch[/variant]``."""
-    value = fields.raw("platforms", None)
-    if value is None:
+    if "platforms" not in fields:
         return default
+    value = fields.raw("platforms")
     if value == ALL:
         return ALL
     path: Path = (*fields.path, "platforms")

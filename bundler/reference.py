@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from urllib.parse import SplitResult
 
-HOST = r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?"
+_LABEL = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+HOST = rf"{_LABEL}(?:\.{_LABEL})*(?::[0-9]{{1,5}})?"
 PATH = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*)*"
 """The name of a repository (OCI distribution-spec, "Pulling manifests")."""
 FULL_NAME = "write the full name, such as nvcr.io/nvidia/cuda:12.6.0-base-ubuntu22.04"
@@ -117,7 +118,7 @@ def check_url(text: str, *, plain_http: Collection[str] = (), query: bool = Fals
         )
     if not re.fullmatch(r"[\x21-\x7e]{1,2000}", text) or "\\" in text:
         raise NamingError("has characters that no URL has", "percent-encode them")
-    if parts.scheme not in {"http", "https"} or not re.fullmatch(HOST, parts.netloc):
+    if not text.startswith(("https://", "http://")) or not re.fullmatch(HOST, parts.netloc):
         raise NamingError("is not https://host[:port]/path, the host in lower case")
     _check_tail(text, parts, query=query)
     allowed = is_loopback(parts.netloc) or parts.netloc in plain_http
