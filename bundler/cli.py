@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bundle.errors import UsageError
 from bundle.options import (
     FILE,
     FOLDER,
@@ -99,7 +100,13 @@ def lock(spec: Path, *, update: bool, as_json: bool) -> None:
     from bundler.spec import load
 
     loaded = load(spec)
-    before = _read_lock(loaded)
+    try:
+        before = _read_lock(loaded)
+    except UsageError as error:
+        if not update:
+            raise UsageError(error.message, hint="--update writes the lock anew") from None
+        warn(f"{error.message}: the lock is written anew")
+        before = None
     if before is not None and before.spec == loaded.digest and not update:
         path = lock_path(spec)
         if as_json:
@@ -223,8 +230,6 @@ def export(  # noqa: PLR0913
 
 
 def _current_lock(spec: Spec) -> Lock:
-    from bundle.errors import UsageError
-
     found = _read_lock(spec)
     if found is None:
         return _resolve(spec)
@@ -237,7 +242,6 @@ def _current_lock(spec: Spec) -> Lock:
 
 
 def _signers(spec: Path, keys: tuple[Path, ...]) -> list[Signer]:
-    from bundle.errors import UsageError
     from bundler import signing
 
     if not keys:

@@ -74,12 +74,12 @@ class Origin:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object of the lock."""
-        return {"type": self.type, **self.where}
+        return {"from": self.type, **self.where}
 
     @classmethod
     def read(cls, fields: Fields) -> Origin:
         """Read what :meth:`to_dict` wrote."""
-        kind = fields.text("type", choices=ORIGINS)
+        kind = fields.text("from", choices=ORIGINS)
         return cls(kind, {name: fields.text(name) for name in fields.names()})
 
 

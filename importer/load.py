@@ -22,10 +22,14 @@ WORKERS = 4
 
 @dataclass
 class Outcome:
-    """What an import did; sizes in bytes. ``failures`` maps artifacts to what went wrong."""
+    """What an import did; sizes in bytes. ``failures`` maps artifacts to what went wrong.
+
+    ``shared`` was mounted from, or found with, another artifact of this run; ``present`` was there
+    before it.
+    """
 
     uploaded: int = 0
-    mounted: int = 0
+    shared: int = 0
     present: int = 0
     published: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
@@ -35,7 +39,7 @@ class Outcome:
     def to_dict(self) -> dict[str, Any]:
         """Return what ``--json`` prints."""
         failures = {name: error.to_dict() for name, error in self.failures.items()}
-        sizes = {"uploaded": self.uploaded, "mounted": self.mounted, "present": self.present}
+        sizes = {"uploaded": self.uploaded, "shared": self.shared, "present": self.present}
         return {
             **sizes,
             "published": self.published,
@@ -46,7 +50,8 @@ class Outcome:
 
     def raise_for_failures(self) -> None:
         """Raise the worst failure: bytes before media before targets."""
-        for kind in (VerificationError, MediaIncomplete, DrayError):
+        order: tuple[type[DrayError], ...] = (VerificationError, MediaIncomplete, DrayError)
+        for kind in order:
             found = [(name, e) for name, e in self.failures.items() if isinstance(e, kind)]
             if found:
                 name, error = found[0]
@@ -76,8 +81,8 @@ class Load:
     def run(self) -> Outcome:
         """Send what is missing, then publish; raise :class:`PartlyDone` when told to stop."""
         first, again = _waves(self.plan.steps)
-        self._send_all(first)
-        self._send_all(again)
+        self._send_all(first, self._send)
+        self._send_all(again, self._share)
         if self.stop.is_set():
             message = "interrupted: nothing was published"
             raise PartlyDone(message, hint="run the same command again: what was sent is kept")
@@ -91,14 +96,14 @@ class Load:
                 self._publish(artifact)
         return self.outcome
 
-    def _send_all(self, steps: list[Step]) -> None:
+    def _send_all(self, steps: list[Step], send: Callable[[Step], str]) -> None:
         queue: Iterator[Step] = iter(steps)
         running: dict[Future[str], Step] = {}
         with ThreadPoolExecutor(self.workers, "load") as pool:
             try:
                 while not self.stop.is_set():
                     while len(running) < self.workers and (step := next(queue, None)):
-                        running[pool.submit(self._send, step)] = step
+                        running[pool.submit(send, step)] = step
                     if not running:
                         break
                     done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
@@ -112,15 +117,19 @@ class Load:
         blob = _Stoppable(self.reader, step.content.digest, self.stop)
         return step.target.put(step.artifact, step.content, blob, self.on_bytes)
 
+    def _share(self, step: Step) -> str:
+        """Send what another artifact brought to this target a moment ago: mostly it is there."""
+        return "shared" if step.target.has(step.artifact, step.content) else self._send(step)
+
     def _settle(self, future: Future[str], step: Step) -> None:
         error = future.exception()
         if isinstance(error, PartlyDone):
             return
         if error is None:
-            if future.result() == "mounted":
-                self.outcome.mounted += step.content.size
-            else:
+            if future.result() == "uploaded":
                 self.outcome.uploaded += step.content.size
+            else:
+                self.outcome.shared += step.content.size
             return
         if not isinstance(error, DrayError):
             raise error

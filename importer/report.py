@@ -130,6 +130,6 @@ def loaded(
     if outcome.withheld:
         say("nothing of this bundle was published: its bytes are not all as signed")
     say(
-        f"{human(outcome.uploaded)} sent, {human(outcome.mounted)} mounted, "
+        f"{human(outcome.uploaded)} sent, {human(outcome.shared)} shared between artifacts, "
         f"{human(outcome.present)} there already"
     )

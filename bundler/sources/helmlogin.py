@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
 from bundle import credentials
@@ -43,6 +44,8 @@ class Logins:
     def __init__(self, http: Http, find: Callable[[str], Credentials | None] | None = None) -> None:
         self._http = http
         self._find = find or configured
+        self._found: dict[str, Credentials | None] = {}
+        self._mutex = Lock()
 
     def get(self, url: str, *, near: str, limit: int) -> Response:
         """Return the answer for ``url``; the credential goes only to the origin of ``near``.
@@ -107,7 +110,13 @@ class Logins:
         raise _fault(url, refusals)
 
     def _candidates(self, url: str, near: str) -> list[Credentials | None]:
-        found = self._find(origin_name(near)) if origin(url) == origin(near) else None
+        if origin(url) != origin(near):
+            return [None]
+        host = origin_name(near)
+        with self._mutex:  # a credential helper may ask a person: once is enough
+            if host not in self._found:
+                self._found[host] = self._find(host)
+            found = self._found[host]
         return [found, None] if found and found.password else [None]
 
 

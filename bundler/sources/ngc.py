@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from bundler.sources.base import OpenAt
 
 GUEST = "no NGC key: asking as a guest, who sees public items only"
-LABELS = frozenset({"latest", "any", "*"})
 
 
 class NgcSource:
@@ -57,7 +56,7 @@ class NgcSource:
         for a refusal, and for a listing that contradicts itself.
         """
         item = Item(f"{entry.kind}s", entry.org, entry.team, entry.name, entry.version)
-        if item.version.lower() in LABELS:
+        if item.version.lower() == "latest":
             raise UsageError(
                 f"{entry.where}: {item} names no version",
                 hint="a label moves: name the version that it stands for today",
@@ -115,7 +114,8 @@ class NgcSource:
     def _hashed(self, api: NgcApi, item: Item, listed: Listed) -> Digest:
         sha = hashlib.sha256()
         open_at = opener(api, item, listed.path, listed.size, None)
-        for block in resume(open_at, size=listed.size, what=f"{listed.path} of {item}"):
+        what, sleep = f"{listed.path} of {item}", self._http.sleep
+        for block in resume(open_at, size=listed.size, what=what, sleep=sleep):
             sha.update(block)
         return Digest(f"sha256:{sha.hexdigest()}")
 

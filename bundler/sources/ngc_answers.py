@@ -86,13 +86,14 @@ def fault(response: Response, item: Item, authorization: Authorization) -> Sourc
         case 403:
             return _forbidden(item, authorization, end)
         case 404:
-            message = f"{item} is not found, or not visible to {login} (404){end}"
+            who = "without a key" if authorization.guest else f"to {login}"
+            message = f"{item} is not found, or not visible {who} (404){end}"
             return NotFound(message, hint=f"does this page show it? {item.page}")
         case 412:
             message = f"the terms of {item} are not accepted (412){end}"
-            return SourceError(
-                message, hint=f"accept them in a browser, then run again: {item.page}"
-            )
+            with_key = ", with a key of that account" if authorization.guest else ""
+            hint = f"accept them in a browser, then run again{with_key}: {item.page}"
+            return SourceError(message, hint=hint)
         case 451:
             message = f"NGC refuses {item} at this location, for legal reasons (451){end}"
             return SourceError(message, hint="another location or NVIDIA has to help; dray can't")

@@ -36,10 +36,10 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The totals of a version: files, and bytes."""
+    """The totals of a version, where NGC gives them: files, and bytes."""
 
-    files: int
-    size: int
+    files: int | None
+    size: int | None
 
 
 def version_facts(api: NgcApi, item: Item) -> Facts:
@@ -59,8 +59,10 @@ def version_facts(api: NgcApi, item: Item) -> Facts:
             hint="its publisher is still uploading it, or has given up",
         )
     return Facts(
-        files=version.integer("totalFileCount", high=MOST_FILES),
-        size=version.integer("totalSizeInBytes"),
+        files=version.integer("totalFileCount", high=MOST_FILES)
+        if "totalFileCount" in version
+        else None,
+        size=version.integer("totalSizeInBytes") if "totalSizeInBytes" in version else None,
     )
 
 
@@ -71,33 +73,37 @@ def listing(api: NgcApi, item: Item, facts: Facts) -> list[Listed]:
     pages that do not add up to what NGC says they are.
     """
     found: list[Listed] = []
-    number = 0
-    while True:
+    path = item.path(f"{item.version_tail}/files", guest=api.guest)
+    for number in range(MOST_FILES):
         query = {"page-size": PAGE, "page-number": str(number)}
-        path = item.path(f"{item.version_tail}/files", guest=api.guest)
         fields = _fields(api.get(item, path, query), item)
         page = [_listed(file, item) for file in fields.objects(f"{item.word}Files")]
         found += page
-        pages, total = _counts(fields.child("paginationInfo"), len(found))
-        number += 1
-        if number >= pages or not page or len(found) > min(facts.files, total):
+        info = fields.child("paginationInfo")
+        total = info.integer("totalResults", high=MOST_FILES) if "totalResults" in info else None
+        last = number + 1 >= info.integer("totalPages", 1, high=MOST_FILES)
+        if last or not page or len(found) > MOST_FILES:
             break
-    if len(found) != total or len(found) != facts.files:
-        raise SourceError(
-            f"NGC lists {len(found)} files of {item}, and says there are {facts.files}",
-            hint="run again; if it stays so, the version is damaged upstream",
-        )
+    _check_totals(found, total, facts, item)
     fileset.check_paths(str(item), [file.path for file in found])
-    if (size := sum(file.size for file in found)) != facts.size:
-        raise SourceError(f"the files of {item} have {size} bytes, and NGC says {facts.size}")
     return found
 
 
-def _counts(fields: Fields, seen: int) -> tuple[int, int]:
-    return (
-        fields.integer("totalPages", 1, high=MOST_FILES),
-        fields.integer("totalResults", seen, high=MOST_FILES),
-    )
+def _check_totals(found: list[Listed], total: int | None, facts: Facts, item: Item) -> None:
+    # A page that is left out looks like a smaller model: the counts are all there is against it.
+    said = {count for count in (total, facts.files) if count is not None}
+    if said != {len(found)}:
+        counts = " and ".join(str(count) for count in sorted(said)) or "not how many"
+        raise SourceError(
+            f"NGC lists {len(found)} files of {item}, and says there are {counts}",
+            hint="run again; if it stays so, the version is damaged upstream",
+        )
+    size = sum(file.size for file in found)
+    if facts.size is not None and size != facts.size:
+        raise SourceError(
+            f"the files of {item} have {size} bytes together, and NGC says {facts.size}",
+            hint="run again; if it stays so, the version is damaged upstream",
+        )
 
 
 def status_fault(api: NgcApi, item: Item) -> str:
@@ -126,7 +132,7 @@ def _fields(body: dict[str, object], item: Item) -> Fields:
 
 def _listed(fields: Fields, item: Item) -> Listed:
     path = fields.text("path")
-    size = fields.integer("sizeInBytes", high=fileset.LARGEST)
+    size = fields.integer("sizeInBytes", 0, high=fileset.LARGEST)
     return Listed(path, size, digest_of(fields.raw("sha256_base64", None), f"{path!r} of {item}"))
 
 
