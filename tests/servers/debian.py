@@ -37,17 +37,24 @@ def install(packages: Sequence[str], folder: Path, env: Mapping[str, str]) -> No
         return
     with _no_services():
         _run(["apt-get", "update", "-q"], quiet)
-        _run(["apt-get", "install", "-y", "-q", "--no-install-recommends", *packages], quiet)
+        options = (
+            "-y",
+            "-q",
+            "--no-install-recommends",
+            "-o",
+            f"DPkg::Lock::Timeout={TIMEOUT // 3}",
+        )
+        _run(["apt-get", "install", *options, *packages], quiet)
 
 
 @contextmanager
 def _no_services() -> Iterator[None]:
-    """Keep packages from starting their services, where an init system would do so.
+    """Keep packages from starting their services (a registry on port 5000, for one).
 
     Source: Debian's invoke-rc.d, "policy-rc.d": exit status 101 forbids the action.
     """
     policy = Path("/usr/sbin/policy-rc.d")
-    if policy.exists() or not Path("/run/systemd/system").exists():
+    if policy.exists():
         yield
         return
     policy.write_text("#!/bin/sh\nexit 101\n")
@@ -62,8 +69,9 @@ def _unpack(packages: Sequence[str], folder: Path, env: Mapping[str, str]) -> No
     """Download and unpack the packages and the libraries they lack; write ``bin/NAME`` scripts."""
     root, debs = folder / "root", folder / "debs"
     debs.mkdir(parents=True, exist_ok=True)
-    wanted = sorted(_missing_with_dependencies(packages, env))
-    if wanted:
+    # What the solver would install: anybody may ask, and it knows what is here already.
+    plan = _run(["apt-get", "install", "-s", "-q", "--no-install-recommends", *packages], env)
+    if wanted := re.findall(r"^Inst (\S+)", plan, re.MULTILINE):
         _run(["apt-get", "download", "-q", *wanted], env, cwd=debs)
     for deb in sorted(debs.glob("*.deb")):
         _run(["dpkg-deb", "-x", str(deb), str(root)], env)
@@ -73,19 +81,9 @@ def _unpack(packages: Sequence[str], folder: Path, env: Mapping[str, str]) -> No
             _wrap(program, root, folder / "bin")
 
 
-def _missing_with_dependencies(packages: Sequence[str], env: Mapping[str, str]) -> set[str]:
-    """Return the packages and every package they depend on, less those that are installed."""
-    options = ("--recurse", "--no-recommends", "--no-suggests", "--no-conflicts", "--no-breaks")
-    more = ("--no-replaces", "--no-enhances", "--no-pre-depends")
-    tree = _run(["apt-cache", "depends", *options, *more, *packages], env)
-    names = set(re.findall(r"^(\w[\w.+-]*)$", tree, re.MULTILINE))
-    have = _run(["dpkg-query", "-W", "-f", "${db:Status-Status} ${Package}\n"], env)
-    return names - {line.split()[1] for line in have.splitlines() if line.startswith("installed ")}
-
-
 def _wrap(program: Path, root: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    libraries = sorted({str(found.parent) for found in root.glob("**/lib/**/*.so*")})
+    libraries = sorted({str(found.parent) for found in root.glob("**/*.so.*")})
     script = folder / program.name
     path = ":".join(libraries)
     script.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH="{path}" exec "{program}" "$@"\n')

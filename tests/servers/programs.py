@@ -43,6 +43,8 @@ class Program:
     wheel: str = ""
     ci: bool = True
     """Whether a run in CI fails without it (Go programs: only where ``go`` is)."""
+    slow: bool = False
+    """Takes minutes to build: done in CI and when asked for by hand only."""
 
 
 _CEPH = {
@@ -66,6 +68,7 @@ PROGRAMS: dict[str, Program] = {
     "crane": Program(go="github.com/google/go-containerregistry/cmd/crane@v0.21.9"),
     "oras": Program(go="oras.land/oras/cmd/oras@v1.3.3"),
     "helm": Program(go="helm.sh/helm/v3/cmd/helm@v3.22.0"),
+    "cosign": Program(go="github.com/sigstore/cosign/v2/cmd/cosign@v2.6.1", ci=False, slow=True),
 }
 
 
@@ -84,6 +87,9 @@ def require(name: str) -> Path:
     the program is one that CI must have.
     """
     try:
+        if PROGRAMS[name].slow and not ENVIRONMENT.get("CI") and not find(name):
+            msg = f"it takes minutes to build; run `python -m {__name__} {name}` to have it"
+            raise MissingError(msg)
         return obtain(name)
     except MissingError as error:
         reason = f"{name}: {error}"
@@ -164,3 +170,8 @@ def _go_install(package: str) -> None:
         raise MissingError(f"go install took longer than {GO_TIMEOUT} s") from None
     if done.returncode:
         raise MissingError(f"go install failed: {done.stderr.strip()[-500:]}")
+
+
+if __name__ == "__main__":
+    for wanted in sys.argv[1:] or PROGRAMS:
+        sys.stdout.write(f"{wanted}: {obtain(wanted)}\n")

@@ -85,6 +85,15 @@ def test_what_cannot_be_had_is_said(
         programs.require(name)
 
 
+@pytest.mark.usefixtures("elsewhere")
+def test_a_person_is_not_made_to_wait_for_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PROGRAMS, "no-such-tool", Program(debian="no-such-package", slow=True))
+    calls = count_installs(monkeypatch)
+    with pytest.raises(pytest.skip.Exception, match=r"run `python -m .* no-such-tool` to have it"):
+        programs.require("no-such-tool")
+    assert not calls
+
+
 def test_a_missing_wheel_names_the_command_that_brings_it(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
