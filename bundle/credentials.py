@@ -132,7 +132,9 @@ def _from_config(host: str, config: Mapping[str, object], file: Path) -> Credent
 
 
 def _mapping(config: Mapping[str, object], key: str, file: Path) -> Mapping[str, object]:
-    value = config.get(key) or {}
+    value = config.get(key)
+    if value is None:
+        return {}
     if not isinstance(value, dict):
         raise _broken(file, f"{key!r} is no mapping")
     return value

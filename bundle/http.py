@@ -37,7 +37,7 @@ _ERROR_BODY = 64 << 10
 _HARMLESS = frozenset({"accept", "accept-encoding", "range", "user-agent"})
 
 
-class Interrupted(Exception):  # noqa: N818  (a pause, not an error, until the attempts are used up)
+class Interrupted(Exception):
     """An attempt failed in a way that may pass: a cut, a timeout, 408, 425, 429 or 5xx.
 
     ``retry_after`` is what the server asked for, in seconds; ``status`` its answer, if there was
@@ -149,7 +149,7 @@ class Http:
                 self._bases[host] = found
             return self._bases[host]
 
-    def request(  # noqa: PLR0913  (one name per part of a request)
+    def request(
         self,
         method: str,
         url: str,

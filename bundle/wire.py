@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 logging.getLogger("urllib3.connectionpool").setLevel(logging.WARNING)
 
 
-class _BodyFailed(Exception):  # noqa: N818  (never leaves this module)
+class _BodyFailed(Exception):
     """Carries what the body's source raised past urllib3, which would take it for its own."""
 
     def __init__(self, cause: Exception) -> None:
@@ -64,6 +64,8 @@ class Wire:
         timeouts: tuple[float, float],
     ) -> Answer:
         """Send one request and return the answer's head; follow and retry nothing."""
+        if not hosts.is_url(url):
+            raise self._unusable(url)
         outgoing = _Outgoing(body, self._error, redact(url)) if body else None
         host, name = hosts.authority(url), hosts.origin(url)[1]
         try:
@@ -90,10 +92,10 @@ class Wire:
         self, method: str, url: str, headers: Mapping[str, str], outgoing: _Outgoing | None
     ) -> requests.PreparedRequest:
         request = requests.Request(method, url, {**self.session.headers, **headers}).prepare()
-        if outgoing and outgoing.size:
+        if outgoing is not None and outgoing.size:
             request.headers["Content-Length"] = str(outgoing.size)
             request.body = outgoing  # type: ignore[assignment]  # an iterable: sent block by block
-        elif outgoing:
+        elif outgoing is not None:
             for _none in outgoing:  # nothing to send, but whoever vouches for it is still asked
                 pass
         return request
@@ -104,9 +106,12 @@ class Wire:
             if final := self._tls_failure(fault, host):
                 return final
         elif isinstance(fault, ValueError):  # requests' InvalidURL and its kin are ValueErrors
-            return self._error(f"{redact(url)} is no URL that can be asked")
+            return self._unusable(url)
         reached = host in self._answered
         return Interrupted(f"{host}: {_reason(fault)}", sent=sent, reached=reached)
+
+    def _unusable(self, url: str) -> TransferError:
+        return self._error(f"{redact(url)!r} is no URL that can be asked")
 
     def _tls_failure(self, fault: Exception, host: str) -> TransferError | None:
         for cause in _causes(fault):
