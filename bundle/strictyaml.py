@@ -120,7 +120,9 @@ def _fault(where: str, path: Path, message: str, hint: str) -> UsageError:
 
 
 def _shown(step: str) -> str:
-    # Keys are the reader's text: they must not move a terminal's cursor.
+    # Keys are the reader's text: they must not move a terminal's cursor, nor show a password.
+    before, at, after = step.rpartition("@")
+    step = f"…@{after}" if at and before else step
     return (step if step.isprintable() and step else repr(step))[:80]
 
 

@@ -111,7 +111,7 @@ class TagPattern:
                 globs.append(re.compile(fnmatch.translate(word)))  # atomic groups: never slow
                 continue
             version = Version.of(word)
-            if version is None:
+            if version is None or not re.fullmatch(TAG, word):  # a tag, so with no * in it
                 msg = f"{term.strip()[:60]!r} compares with no version such as 24.12"
                 raise ValueError(msg)
             versions.append(version)

@@ -58,7 +58,7 @@ LIES: dict[str, tuple[str | bytes, str, str]] = {
     "mapping as a key": ("? {a: 1}\n: 2", "1:3", "a key must be text"),
     "deep flow nesting": (
         "a: " + "[" * 100_000,
-        "1:44",
+        "1:43",
         "a" + "[0]" * 39 + ": nested deeper than 40",
     ),
     "deep block nesting": ("- " * 5000, "1:81", "[0]" * 40 + ": nested deeper than 40"),
