@@ -57,10 +57,12 @@ def build(
 ) -> LockedArtifact:
     """Return the files as an artifact: contents are the files by path, the config, the manifest.
 
-    Raises :class:`SourceError` for a path that no target could hold, for two files in one place,
-    and for more files than a manifest can list.
+    Raises :class:`SourceError` for a path that some target could not hold, for two files in one
+    place, for no files, and for more than a manifest can list.
     """
     layers = sorted(files, key=lambda file: file.path)
+    if not layers:
+        raise SourceError(f"{identity.name} has no files")
     check_paths(identity.name, [file.path for file in layers])
     contents = [
         LockedContent(

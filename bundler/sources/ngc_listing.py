@@ -84,8 +84,8 @@ def listing(api: NgcApi, item: Item, facts: Facts) -> list[Listed]:
         last = number + 1 >= info.integer("totalPages", 1, high=MOST_FILES)
         if last or not page or len(found) > MOST_FILES:
             break
-    _check_totals(found, total, facts, item)
     fileset.check_paths(str(item), [file.path for file in found])
+    _check_totals(found, total, facts, item)
     return found
 
 
