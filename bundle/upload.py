@@ -122,5 +122,7 @@ class Uploads:
 
     def _abort(self, repository: str, location: str, digest: Digest) -> None:
         access, nothing = self._access(repository, location, digest), Body.of(b"")
+        # Best effort: distribution 2.x answers 404 for a session whose request broke off, and
+        # removes what is left of it by itself, after a week.
         with suppress(TransferError, Interrupted):
             self._http.upload("DELETE", location, nothing, ok=(200, 202, 204, 404), access=access)
