@@ -92,7 +92,9 @@ class Uploads:
 
         Parts that an earlier run has sent are kept where the store still has them. When that run
         came to their end the medium is not read again; else those parts are kept whose size and MD5
-        are those of the bytes read now. Wrong bytes abort the upload.
+        are those of the bytes read now. Wrong bytes abort the upload. So does a store that no
+        longer has it, or does not let a part be replaced: then :class:`AbsentError` asks the caller
+        to send the object again.
         """
         name = self._name(key, blob.digest)
         record, kept = self._resume(key, name)
@@ -101,17 +103,15 @@ class Uploads:
             return
         upload = record.upload if record else self._begin(key, name, blob.digest)
         etags: list[str] = []
+        sent = 0
         try:
-            for data in cut(blob.blocks(), part_size(blob.size)):
+            for data in cut(blob.blocks(), min(part_size(blob.size), blob.size)):
                 etags.append(self._part(key, upload, len(etags) + 1, data, kept))
                 on_bytes(len(data))
-        except VerificationError:
-            self._journal.drop(name)
-            with suppress(TargetError):
-                self._bucket.call("abort_multipart_upload", key, UploadId=upload)
-            raise
-        except AbsentError:
-            self._journal.drop(name)
+                sent += len(data)
+        except (VerificationError, AbsentError):
+            on_bytes(-sent)
+            self._abort(key, upload, name)
             raise
         self._journal.save(name, Record(upload, tuple(etags)))
 
@@ -158,6 +158,11 @@ class Uploads:
         self._journal.save(name, Record(upload))
         return upload
 
+    def _abort(self, key: str, upload: str, name: str) -> None:
+        self._journal.drop(name)
+        with suppress(TargetError):
+            self._bucket.call("abort_multipart_upload", key, UploadId=upload)
+
     def _part(
         self, key: str, upload: str, number: int, data: bytearray, kept: dict[int, tuple[int, str]]
     ) -> str:
@@ -165,14 +170,14 @@ class Uploads:
         md5 = hashlib.md5(data, usedforsecurity=False)
         if kept.get(number) == (len(data), md5.hexdigest()):
             return md5.hexdigest()
-        answer = self._bucket.call(
-            "upload_part",
-            key,
-            UploadId=upload,
-            PartNumber=number,
-            Body=data,
-            ContentMD5=base64.b64encode(md5.digest()).decode(),
-        )
+        part = {"UploadId": upload, "PartNumber": number, "Body": data}
+        part["ContentMD5"] = base64.b64encode(md5.digest()).decode()
+        try:
+            answer = self._bucket.call("upload_part", key, **part)
+        except TargetError as error:
+            if number in kept:
+                raise AbsentError(error.message, hint=error.hint) from None
+            raise
         return str(answer.get("ETag", "")).strip('"')
 
 
@@ -186,7 +191,7 @@ def cut(blocks: Iterable[bytes], size: int) -> Iterator[bytearray]:
 
     So memory stays at one part, whatever the object's size.
     """
-    buffer, filled = bytearray(), 0
+    buffer, filled = bytearray(size), 0
     for block in blocks:
         rest = memoryview(block)
         while rest:
