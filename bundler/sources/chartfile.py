@@ -17,8 +17,10 @@ UNPACKED_LIMIT: Final = 256 << 20
 """Bytes that an archive may unpack to; gzip packs zeros a thousandfold."""
 MEMBER_LIMIT: Final = 1 << 20
 """Bytes that Chart.yaml may have."""
-_TEXTS = ("apiVersion", "name", "version", "kubeVersion", "description", "type", "home", "icon")
-_TEXTS_2 = ("condition", "tags", "appVersion")
+_TEXTS = (
+    *("apiVersion", "name", "version", "kubeVersion", "description", "type"),
+    *("home", "icon", "condition", "tags", "appVersion"),
+)
 _LISTS = ("keywords", "sources")
 
 
@@ -32,7 +34,7 @@ def metadata(archive: bytes) -> dict[str, object]:
     if not isinstance(tree, dict):
         raise ValueError("Chart.yaml is no mapping")
     found: dict[str, object] = {}
-    for key in (*_TEXTS, *_TEXTS_2):
+    for key in _TEXTS:
         if value := _text(tree, key):
             found[key] = value
     for key in _LISTS:

@@ -55,27 +55,13 @@ class HelmSource:
         repo = helmindex.checked_repo(entry.repo, entry.where)
         release = helmindex.find(self._index(repo), repo, entry.name, entry.version)
         what = f"chart {entry.name} {entry.version} of {repo}"
-        archive = self._logins.get(release.url, near=repo, limit=ARCHIVE_LIMIT).body
-        digest = Digest.of(archive)
-        if release.digest and digest != release.digest:
-            raise SourceError(
-                f"{what} is not what its index says: {digest}, not {release.digest}",
-                hint="the repository is being changed, or is not to be trusted",
-            )
+        archive = self._archive(release, repo, what)
         config = _config(archive, release, what)
         layers = [_layer(CONTENT, archive, release.url, unvouched=not release.digest)]
         if provenance := self._provenance(release.url + ".prov", repo):
             layers.append(_layer(PROVENANCE, provenance, release.url + ".prov", unvouched=True))
-        host_and_path = re.sub(r"\Ahttps?://", "", repo)
-        name = f"{host_and_path}/{entry.name}"
-        identity = Identity(
-            kind="chart",
-            name=f"{name}:{entry.version}",
-            repository=fileset.repository(host_and_path, entry.name),
-            version=entry.version,
-        )
         return fileset.assemble(
-            identity,
+            _identity(repo, release),
             layers,
             {},
             config=(CONFIG, config),
@@ -104,11 +90,31 @@ class HelmSource:
                 self._indexes[repo] = answer.body
             return self._indexes[repo]
 
+    def _archive(self, release: Release, repo: str, what: str) -> bytes:
+        archive = self._logins.get(release.url, near=repo, limit=ARCHIVE_LIMIT).body
+        digest = Digest.of(archive)
+        if release.digest and digest != release.digest:
+            raise SourceError(
+                f"{what} is not what its index says: {digest}, not {release.digest}",
+                hint="the repository is being changed, or is not to be trusted",
+            )
+        return archive
+
     def _provenance(self, url: str, repo: str) -> bytes:
         found = self._logins.optional(url, near=repo, limit=PROVENANCE_LIMIT)
         # Some servers answer 200 with a page for people when there is no such file.
         signed = found is not None and found.body.startswith(b"-----BEGIN PGP SIGNED MESSAGE-----")
         return found.body if found and signed else b""
+
+
+def _identity(repo: str, release: Release) -> Identity:
+    host_and_path = re.sub(r"\Ahttps?://", "", repo)
+    return Identity(
+        kind="chart",
+        name=f"{host_and_path}/{release.name}:{release.version}",
+        repository=fileset.repository(host_and_path, release.name),
+        version=release.version,
+    )
 
 
 def _layer(media_type: str, data: bytes, url: str, *, unvouched: bool) -> LockedContent:

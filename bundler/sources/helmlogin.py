@@ -10,7 +10,7 @@ from bundle import credentials
 from bundle.credentials import NGC_USER, Credentials
 from bundle.errors import NotFound, SourceError
 from bundle.hosts import origin, redact
-from bundler.sources import ngc_auth
+from bundler.sources import ngc_login
 from bundler.sources.address import contact
 
 if TYPE_CHECKING:
@@ -52,18 +52,19 @@ class Logins:
 
         Raises :class:`NotFound` for 404, :class:`SourceError` when every attempt is refused.
         """
-        found = self.optional(url, near=near, limit=limit, absent=frozenset())
-        if found is None:
-            raise AssertionError("nothing counts as absent")
-        return found
+        return self._tried(url, near, self._getting(url, limit))
 
-    def optional(
-        self, url: str, *, near: str, limit: int, absent: frozenset[int] = ABSENT | REFUSED
-    ) -> Response | None:
-        """Return the answer for ``url``, or nothing when the last status is one of ``absent``.
+    def optional(self, url: str, *, near: str, limit: int) -> Response | None:
+        """Return the answer for ``url``, or nothing when there is no such file.
 
         Stores whose content may not be listed refuse what they do not have instead of denying it.
         """
+        try:
+            return self._tried(url, near, self._getting(url, limit), ABSENT | REFUSED)
+        except _AbsentError:
+            return None
+
+    def _getting(self, url: str, limit: int) -> Callable[[_Access], Response]:
         where = contact(self._http, url)
 
         def attempt(access: _Access) -> Response:
@@ -73,10 +74,7 @@ class Logins:
                 raise StatusError(answer.status)
             return answer
 
-        try:
-            return self._tried(url, near, attempt, absent)
-        except _AbsentError:
-            return None
+        return attempt
 
     @contextmanager
     def stream(self, url: str, *, near: str, offset: int, end: int) -> Iterator[Iterator[bytes]]:
@@ -149,7 +147,7 @@ def configured(host: str) -> Credentials | None:
         return found
     if host != NGC_HOST:
         return None
-    login = ngc_auth.find_login()
+    login = ngc_login.find_login()
     return Credentials(NGC_USER, login.key, origin=login.origin) if login.key else None
 
 

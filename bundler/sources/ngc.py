@@ -14,8 +14,9 @@ from bundle.transfer import resume
 from bundler.sources import fileset
 from bundler.sources.fileset import File, Identity
 from bundler.sources.ngc_api import Item, NgcApi, StatusError
-from bundler.sources.ngc_auth import Authorization, find_login
+from bundler.sources.ngc_auth import Authorization
 from bundler.sources.ngc_listing import Listed, listing, status_fault, version_facts
+from bundler.sources.ngc_login import find_login
 from bundler.sources.ngc_urls import opener
 
 if TYPE_CHECKING:

@@ -1,0 +1,148 @@
+"""As whom NGC is asked: where a key is found, of which kind it is, and when there is none."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bundle.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+VARIABLES: Final = ("NGC_CLI_API_KEY", "NGC_API_KEY")
+_LIMIT = 1 << 20
+_KEY = re.compile(r"[A-Za-z0-9._~+/=-]{8,8192}")
+_JWT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+_SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """As whom NGC is asked: a key and where it was found, or nobody (a guest, no ``key``).
+
+    ``org`` and ``team`` are those that the configuration names as the key's own.
+    """
+
+    key: str = field(default="", repr=False)
+    origin: str = ""
+    org: str = ""
+    team: str = ""
+
+    @property
+    def kind(self) -> str:
+        """``guest``, ``scoped`` (nvapi-…), ``token`` (a JWT) or ``legacy``."""
+        if not self.key:
+            return "guest"
+        if self.key.startswith("nvapi-"):
+            return "scoped"
+        return "token" if _JWT.fullmatch(self.key) else "legacy"
+
+    def __str__(self) -> str:
+        """The login as messages name it."""
+        words = {"scoped": "the nvapi- key", "token": "the token", "legacy": "the legacy key"}
+        return f"{words[self.kind]} of {self.origin}" if self.key else "no key"
+
+
+def find_login(
+    file: Path | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    warn: Callable[[str], object] = lambda _text: None,
+) -> Login:
+    """Return the key of ``file``, of NGC_CLI_API_KEY, of NGC_API_KEY, of NGC's config, or a guest.
+
+    Raises :class:`UsageError` for a key that can't be one, and for a file that is there and can't
+    be read or understood: nobody becomes a guest by accident.
+    """
+    env = os.environ if environ is None else environ
+    own = _own(env)
+    if file is not None:
+        return Login(_checked(_read(file, required=True).strip(), str(file)), str(file), *own)
+    for variable in VARIABLES:
+        if value := env.get(variable, ""):
+            return Login(_checked(value, variable), variable, *own)
+    if env.get("NGC_CLI_CONFIG_DIR") and not env.get("NGC_CLI_HOME"):
+        warn(
+            "NGC_CLI_CONFIG_DIR is not read by NGC's tools, nor by dray; "
+            "set NGC_CLI_HOME to the folder that has .ngc in it"
+        )
+    return _configured(env, own)
+
+
+def _own(env: Mapping[str, str]) -> tuple[str, str]:
+    org, team = env.get("NGC_CLI_ORG", ""), env.get("NGC_CLI_TEAM", "")
+    return _slug(org, "NGC_CLI_ORG", "no-org"), _slug(team, "NGC_CLI_TEAM", "no-team")
+
+
+def _slug(value: str, where: str, none: str) -> str:
+    if value in {"", none}:
+        return ""
+    if not _SLUG.fullmatch(value):
+        raise UsageError(
+            f"{where} is not the name of an org or a team",
+            hint="it takes the short name in the URL, not the one that is shown",
+        )
+    return value
+
+
+def _checked(key: str, where: str) -> str:
+    if not _KEY.fullmatch(key):
+        raise UsageError(
+            f"{where} does not hold an NGC key",
+            hint="is there a quote, a space, a line break or a $ in it?",
+        )
+    return key
+
+
+def _configured(env: Mapping[str, str], own: tuple[str, str]) -> Login:
+    try:
+        home = Path(env.get("NGC_CLI_HOME") or env.get("HOME") or Path.home())
+    except RuntimeError:
+        return Login("", "", *own)
+    file = home / ".ngc" / "config"
+    text = _read(file, required=False)
+    if not text:
+        return Login("", "", *own)
+    config = configparser.RawConfigParser(strict=True)
+    try:
+        config.read_string(text)
+        current = dict(config["CURRENT"]) if config.has_section("CURRENT") else {}
+    except configparser.Error:
+        # The parser's own message quotes the line, and the line may be the key.
+        raise UsageError(
+            f"{file} can't be understood", hint="write it anew: ngc config set"
+        ) from None
+    key = current.get("apikey", "").strip()
+    if key in {"", "no-apikey"}:
+        return Login("", "", *own)
+    org = own[0] or _slug(current.get("org", ""), f"org in {file}", "no-org")
+    team = own[1] or _slug(current.get("team", ""), f"team in {file}", "no-team")
+    if env.get("NGC_CLI_ORG") == "no-org":
+        org = team = ""
+    if env.get("NGC_CLI_TEAM") == "no-team":
+        team = ""
+    return Login(_checked(key, str(file)), str(file), org, team)
+
+
+def _read(file: Path, *, required: bool) -> str:
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(_LIMIT + 1)
+        if len(data) > _LIMIT:
+            raise UsageError(f"{file} is too large for what it should hold")
+        return data.decode("utf-8-sig")
+    except FileNotFoundError:
+        if not required:
+            return ""
+        raise UsageError(f"{file} is not there", hint="it should hold an NGC key") from None
+    except (OSError, ValueError) as fault:
+        why = (getattr(fault, "strerror", "") or "it is no text").lower()
+        raise UsageError(
+            f"{file} can't be read by uid {os.getuid()}: {why}",
+            hint="dray does not go on as a guest when there is a key: mend its permissions",
+        ) from None
