@@ -1,4 +1,4 @@
-"""What is sent to NGC for a key: the key itself, or the short-lived token that it is exchanged for."""
+"""What is sent to NGC for a key: the key, or the short-lived token that it is exchanged for."""
 
 from __future__ import annotations
 
