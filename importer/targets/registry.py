@@ -6,7 +6,7 @@ import threading
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from bundle.errors import TargetError
+from bundle.errors import TargetError, VerificationError
 from bundle.registry import Registry
 from importer.targets import referrers
 from importer.targets.base import Claim, Replaced
@@ -179,7 +179,10 @@ class RegistryTarget:
         digest = self._registry.has_manifest(repository, tag)
         if digest is None:
             return None
-        return self._registry.manifest(repository, digest)[1]
+        try:
+            return self._registry.manifest(repository, digest)[1]
+        except VerificationError as error:  # it is the registry that lies, not the medium
+            raise TargetError(error.message, hint=error.hint) from None
 
 
 class _Counted:
