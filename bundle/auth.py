@@ -45,7 +45,8 @@ def challenges(header: str) -> dict[str, dict[str, str]]:
     """Return the challenges of ``WWW-Authenticate`` by scheme, in lower case (RFC 9110, 11.6.1)."""
     found: dict[str, dict[str, str]] = {}
     current: dict[str, str] = {}
-    for name, quoted, plain in _PART.findall(header[:8192]):
+    header = header[:8192]
+    for name, quoted, plain in _PART.findall(header):
         if quoted or plain or f"{name}=" in header:
             current.setdefault(name.lower(), re.sub(r"\\(.)", r"\1", quoted) or plain)
         else:
