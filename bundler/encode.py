@@ -248,6 +248,6 @@ def spans(encoded: dict[Digest, tuple[str, tuple[Part, ...]]]) -> dict[int, list
     for digest, (encoding, parts) in encoded.items():
         for number, part in enumerate(parts):
             name = member_name(digest, encoding, number if len(parts) > 1 else None)
-            span = Span(name, part.offset, part.size, part.digest, digest)
+            span = Span(name, part.offset, part.size, None, part.digest, digest)
             found.setdefault(part.chunk, []).append(span)
     return found

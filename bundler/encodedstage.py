@@ -71,11 +71,12 @@ class EncodedStage:
         for number in range(self.tape.first, last + 1):
             if number in members and number not in self.journal.sealed:
                 try:
-                    digest = self.chunk(number).seal(self.plan.prefix, members[number])
+                    sealed = self.chunk(number).seal(self.plan.prefix, members[number])
                 except ReadBackError as error:
                     self._rewind(error.digests[0])
                     raise
-                self.journal.write(sealed=number, digest=digest)
+                parts = list(sealed.parts)
+                self.journal.write(sealed=number, digest=sealed.digest, parts=parts)
 
     def _forget_lost(self) -> None:
         members = spans(self.journal.encoded)

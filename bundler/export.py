@@ -223,7 +223,7 @@ class Export:
         for locked, content in users:
             sink = Sink(digest, self.pieces[digest], self.chunk)
             try:
-                parts = fetch(
+                crcs = fetch(
                     self._open(locked, content),
                     sink,
                     what=f"{locked.artifact.name}: {digest.short}",
@@ -236,7 +236,7 @@ class Export:
                 continue
             finally:
                 sink.close()
-            self.journal.write(done=digest, parts=list(parts))
+            self.journal.write(done=digest, crc=list(crcs))
             self.outcome.fetched += sink.size
             return
         assert last is not None  # noqa: S101  (a blob has a user)
@@ -249,13 +249,14 @@ class Export:
 
     def _seal(self, number: int) -> None:
         spans = [self._span(piece) for piece in self.plan.packing.chunks[number - 1]]
-        digest = self.chunk(number).seal(self.plan.prefix, spans)
-        self.journal.write(sealed=number, digest=digest)
+        sealed = self.chunk(number).seal(self.plan.prefix, spans)
+        self.journal.write(sealed=number, digest=sealed.digest, parts=list(sealed.parts))
 
     def _span(self, piece: Piece) -> Span:
-        part = self.journal.done[piece.digest][piece.part or 0]
+        crc = self.journal.done[piece.digest][piece.part or 0]
         name = member_name(piece.digest, "identity", piece.part)
-        return Span(name, piece.offset, piece.size, part, piece.digest)
+        whole = piece.digest if piece.part is None else None
+        return Span(name, piece.offset, piece.size, crc, whole, piece.digest)
 
     def _collect_encoded(self, stage: EncodedStage) -> None:
         for digest, (encoding, parts) in self.journal.encoded.items():
@@ -263,20 +264,23 @@ class Export:
             self.outcome.blobs.append(blob)
         for number, size in sorted(stage.sizes().items()):
             name = chunk_name(self.bundle, number)
-            self.outcome.chunks.append(Chunk(number, name, size, self.journal.sealed[number]))
+            self.outcome.chunks.append(
+                Chunk(number, name, size, self.journal.sealed[number].digest)
+            )
         self.outcome.placed = list(self.plan.placed[: len(self.outcome.chunks)])
 
     def _collect(self) -> None:
-        for digest, pieces in self.pieces.items():
-            parts = tuple(
-                Part(piece.chunk, piece.offset, piece.size, part)
-                for piece, part in zip(pieces, self.journal.done[digest], strict=True)
-            )
-            blob = StoredBlob(digest, self.plan.lock.blobs[digest], "identity", parts)
+        parts: dict[Piece, Part] = {}
+        for number, pieces in enumerate(self.plan.packing.chunks, start=1):
+            sealed = self.journal.sealed[number]
+            for piece, digest in zip(pieces, sealed.parts, strict=True):
+                parts[piece] = Part(number, piece.offset, piece.size, digest)
+            name, size = chunk_name(self.bundle, number), self.plan.packing.sizes[number - 1]
+            self.outcome.chunks.append(Chunk(number, name, size, sealed.digest))
+        for digest, found in self.pieces.items():
+            stored = tuple(parts[piece] for piece in found)
+            blob = StoredBlob(digest, self.plan.lock.blobs[digest], "identity", stored)
             self.outcome.blobs.append(blob)
-        for number, size in enumerate(self.plan.packing.sizes, start=1):
-            name = chunk_name(self.bundle, number)
-            self.outcome.chunks.append(Chunk(number, name, size, self.journal.sealed[number]))
 
 
 def _text(data: bytes) -> OpenAt:

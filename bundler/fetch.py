@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+import zlib
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from bundle import ustar
 from bundle.chunks import member_name
-from bundle.digest import BLOCK, Digest
+from bundle.digest import BLOCK
 from bundle.errors import PartlyDone, SourceError
 from bundle.transfer import resume
 from bundler.chunkfile import ChunkFile, medium_errors, write_all
@@ -19,12 +20,15 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator, Sequence
 
+    from bundle.digest import Digest
     from bundler.journal import Journal
     from bundler.packing import Piece
     from bundler.sources.base import OpenAt
 
 MARK_BYTES = 32 << 20
 MARK_SECONDS = 1.0
+WRITE_OUT = 16 << 20
+"""Bytes after which a medium is told to begin writing."""
 
 
 class Stop(PartlyDone):
@@ -32,7 +36,7 @@ class Stop(PartlyDone):
 
 
 class Sink:
-    """A blob's pieces in their chunks: takes its bytes in order and hashes blob and parts."""
+    """A blob's pieces in their chunks: takes its bytes in order and hashes them."""
 
     def __init__(
         self, digest: Digest, pieces: Sequence[Piece], chunk: Callable[[int], ChunkFile]
@@ -40,7 +44,7 @@ class Sink:
         self.digest, self.pieces, self._chunk = digest, pieces, chunk
         self.size = sum(piece.size for piece in pieces)
         self.whole = hashlib.sha256()
-        self.parts = [self.whole] if len(pieces) == 1 else [hashlib.sha256() for _ in pieces]
+        self.crcs = [0] * len(pieces)
         self.position = 0
         self._number = 0
         self._open = ExitStack()
@@ -53,6 +57,7 @@ class Sink:
         chunk = self._chunk(self.pieces[number].chunk)
         self._path = chunk.partial
         self._handle = self._open.enter_context(chunk.writing())
+        self._written_out = self.pieces[number].offset
 
     def recover(self, count: int, stop: threading.Event) -> None:
         """Hash the first ``count`` bytes that an earlier run wrote."""
@@ -77,8 +82,17 @@ class Sink:
             taken = view[: piece.size - inside]
             with medium_errors(self._path):
                 write_all(self._handle, taken, piece.offset + inside)
+                self._start_writing_out(piece.offset + inside + len(taken))
             self._hash(taken)
             view = view[len(taken) :]
+
+    def _start_writing_out(self, end: int) -> None:
+        # On Linux this begins to write dirty pages out and does not wait: otherwise the sync at the
+        # end of a chunk waits for gigabytes, and the page cache pushes out everything else.
+        if end - self._written_out >= WRITE_OUT:
+            count = end - self._written_out
+            os.posix_fadvise(self._handle, self._written_out, count, os.POSIX_FADV_DONTNEED)
+            self._written_out = end
 
     def _piece(self) -> Piece:
         piece = self.pieces[self._number]
@@ -89,12 +103,11 @@ class Sink:
 
     def _hash(self, block: bytes | memoryview) -> None:
         self.whole.update(block)
-        if len(self.parts) > 1:
-            self.parts[self._number].update(block)
+        self.crcs[self._number] = zlib.crc32(block, self.crcs[self._number])
         self.position += len(block)
 
-    def finish(self) -> tuple[Digest, ...]:
-        """Write headers and padding around every piece; return the digests of the pieces."""
+    def finish(self) -> tuple[int, ...]:
+        """Write headers and padding around every piece; return the CRC-32 of each."""
         for number, piece in enumerate(self.pieces):
             self._enter(number)
             head = ustar.header(member_name(self.digest, "identity", piece.part), piece.size)
@@ -102,7 +115,7 @@ class Sink:
             with medium_errors(self._path):
                 write_all(self._handle, head, piece.offset - ustar.RECORD)
                 write_all(self._handle, zeros, piece.offset + piece.size)
-        return tuple(Digest("sha256:" + sha.hexdigest()) for sha in self.parts)
+        return tuple(self.crcs)
 
     def close(self) -> None:
         """Let the chunk go."""
@@ -117,8 +130,8 @@ def fetch(
     journal: Journal,
     stop: threading.Event,
     on_bytes: Callable[[int], object],
-) -> tuple[Digest, ...]:
-    """Fetch a blob into its sink and return the digests of its parts.
+) -> tuple[int, ...]:
+    """Fetch a blob into its sink and return the CRC-32 of each piece, for the reading back.
 
     Raises :class:`SourceError` when the upstream has other bytes than are pinned: nothing of it is
     recorded as done.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bundle.chunks import Part
 from bundle.digest import Digest, is_digest
 from bundle.errors import UsageError
+from bundler.chunkfile import Sealed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,18 +23,19 @@ class Journal:
     """One JSON object a line, appended; a torn last line is what a crash leaves and is ignored.
 
     ``plan`` identifies lock and options; ``done`` are blobs that were hashed and written, with the
-    digests of their parts; ``reached`` is how many bytes of a cut blob were written; ``sealed`` are
-    chunks that were read back, by number, with their digest. Of the blobs that are stored one after
-    another because their stored size is not known before, ``encoded`` are those written, in order,
-    and ``frames`` is how far a cut one came: encoding, bytes of the blob, bytes stored.
+    CRC-32 of their pieces; ``reached`` is how many bytes of a cut blob were written; ``sealed`` are
+    chunks that were read back, by number, with their digest and those of their members. Of the
+    blobs that are stored one after another because their stored size is not known before,
+    ``encoded`` are those written, in order, and ``frames`` is how far a cut one came: encoding,
+    bytes of the blob, bytes stored.
     """
 
     path: Path
     plan: str = ""
     created: str = ""
-    done: dict[Digest, tuple[Digest, ...]] = field(default_factory=dict)
+    done: dict[Digest, tuple[int, ...]] = field(default_factory=dict)
     reached: dict[Digest, int] = field(default_factory=dict)
-    sealed: dict[int, Digest] = field(default_factory=dict)
+    sealed: dict[int, Sealed] = field(default_factory=dict)
     encoded: dict[Digest, tuple[str, tuple[Part, ...]]] = field(default_factory=dict)
     frames: dict[Digest, tuple[str, int, int]] = field(default_factory=dict)
     _file: Any = None
@@ -79,15 +81,15 @@ class Journal:
         match record:
             case {"plan": plan, "created": created}:
                 self.plan, self.created = str(plan), str(created)
-            case {"done": digest, "parts": parts}:
-                self.done[Digest(digest)] = tuple(Digest(part) for part in parts)
+            case {"done": digest, "crc": list(crcs)}:
+                self.done[Digest(digest)] = tuple(int(crc) for crc in crcs)
             case {"at": digest, "bytes": int(count)}:
                 self.reached[Digest(digest)] = count
             case {"undone": digest} if is_digest(digest):
                 self.done.pop(Digest(digest), None)
                 self.reached.pop(Digest(digest), None)
-            case {"sealed": int(number), "digest": digest}:
-                self.sealed[number] = Digest(digest)
+            case {"sealed": int(number), "digest": digest, "parts": list(parts)}:
+                self.sealed[number] = Sealed(Digest(digest), tuple(Digest(p) for p in parts))
             case {"unsealed": int(number)}:
                 self.sealed.pop(number, None)
             case {"encoded": digest, "encoding": str(encoding), "parts": list(parts)}:
