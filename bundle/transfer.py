@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     OpenAt = Callable[[int], AbstractContextManager[Iterator[bytes]]]
 
 
-def resume(  # noqa: PLR0913  (what to read, and how patiently)
+def resume(
     open_at: OpenAt,
     *,
     size: int,
