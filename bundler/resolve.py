@@ -103,6 +103,7 @@ class Upstreams:
 
 def resolve(spec: Spec, upstreams: Upstreams) -> Lock:
     """Resolve every entry, in parallel; raise one error that names all that failed."""
+    _refuse_what_is_left_out(spec)
     work = list(_work(spec, upstreams))
     with ThreadPoolExecutor(PARALLEL, "lock") as pool:
         results = list(pool.map(lambda item: _attempt(*item), work))
@@ -115,6 +116,21 @@ def resolve(spec: Spec, upstreams: Upstreams) -> Lock:
     if fault := lock.fault():
         raise UsageError(f"{spec.path}: {fault}", hint="keep one of the two entries")
     return lock
+
+
+def _refuse_what_is_left_out(spec: Spec) -> None:
+    """Never lock less than the spec asks for: what cannot be resolved or enforced is an error."""
+    asked = {
+        "hf": bool(spec.hf),
+        "nims": bool(spec.nims),
+        "policy": bool(spec.policy),
+        "charts[].images": any(chart.images for chart in spec.charts),
+    }
+    if found := [key for key, used in asked.items() if used]:
+        raise UsageError(
+            f"{spec.path}: {', '.join(found)}: not supported by this version",
+            hint="take it out; list a chart's images under `images:`, a NIM's image as well",
+        )
 
 
 def _attempt(name: str, work: Work) -> list[LockedArtifact] | Failure:

@@ -37,11 +37,6 @@ images:
 # Helm charts, from a chart repository or from a registry, each in one exact version.
 charts:
   - {{repo: https://helm.ngc.nvidia.com/nvidia, name: gpu-operator, version: v25.3.0}}
-# With the images that it names.
-#  - repo: https://helm.ngc.nvidia.com/nvidia
-#    name: network-operator
-#    version: 25.4.0
-#    images: discover
 #  - oci://nvcr.io/nvidia/cloud-native-charts/gpu-operator:v26.7.0
 
 # NGC models and resources, org[/team]/name:version. Most need a key: export NGC_API_KEY first.
@@ -56,24 +51,6 @@ files:
 #    sha256: {zeros}
 #    path: tools/installer.run
 
-# Repositories of Hugging Face, at a full commit.
-hf:
-#  - {{repo: nvidia/some-model, commit: {commit}}}
-
-# NIMs: the image, and the profiles whose model files it needs.
-nims:
-#  - {{image: nvcr.io/nim/meta/llama-3.1-8b-instruct:1.8.0, profiles: [auto]}}
-
-# The nodes of the high side: the GPU Operator appends these to the tags of driver images.
-nodes:
-#  os: [ubuntu22.04]
-#  kernels: [5.15.0-113-generic]
-
-# What must hold before anything is carried or loaded: upstream signatures, known vulnerabilities.
-policy:
-#  require-signature: [nvcr.io/nvidia/*]
-#  max-severity: high
-
 # Hosts that are not reached as usual: a mirror, an own CA (file beside this one), plain HTTP.
 registries:
 #  nvcr.io: {{endpoint: "https://mirror.example:5000"}}
@@ -86,7 +63,7 @@ expires: 180d
 
 def text(stream: str) -> str:
     """Return the starter spec for ``stream``."""
-    return TEXT.format(spec=SPEC, stream=_quoted(stream), zeros="0" * 64, commit="0" * 40)
+    return TEXT.format(spec=SPEC, stream=_quoted(stream), zeros="0" * 64)
 
 
 def _quoted(stream: str) -> str:

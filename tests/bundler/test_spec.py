@@ -424,7 +424,7 @@ def test_every_example_of_the_starter_can_be_taken(tmp_path: Path) -> None:
     text = path.read_text()
     path.write_text(text.replace("\n#  ", "\n  "))
     made = spec.load(path)
-    for key in ("images", "charts", "models", "resources", "files", "hf", "nims", "registries"):
+    for key in ("images", "charts", "models", "resources", "files", "registries"):
         assert getattr(made, key), key
         assert f"\n{key}:" in text
     assert made.nodes.os
