@@ -12,11 +12,13 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def bar(total: int, label: str, *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
+def bar(
+    total: int, label: str, *, quiet: bool = False, row: int = 0
+) -> Iterator[Callable[[int], None]]:
     """Yield a function that takes bytes done; draw a bar on standard error when it is a terminal.
 
-    ``total`` is in bytes. The function may be called from any thread; negative numbers take back
-    bytes that have to be done again.
+    ``total`` is in bytes; ``row`` puts a bar below others. The function may be called from any
+    thread; negative numbers take back bytes that have to be done again.
     """
     if quiet or not sys.stderr.isatty():
         yield lambda _count: None
@@ -25,6 +27,7 @@ def bar(total: int, label: str, *, quiet: bool = False) -> Iterator[Callable[[in
 
     lock = threading.Lock()
     options: dict[str, Any] = {"unit": "B", "unit_scale": True, "desc": label, "leave": False}
+    options["position"] = row
     with tqdm(
         total=total, file=sys.stderr, mininterval=0.2, dynamic_ncols=True, **options
     ) as shown:

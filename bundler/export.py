@@ -56,10 +56,12 @@ class Export:
         *,
         stop: threading.Event,
         on_bytes: Callable[[int], object],
+        on_sealed: Callable[[int], object] = lambda _count: None,
         workers: int = WORKERS,
     ) -> None:
         self.plan, self.bundle, self.journal, self.opener = plan, bundle, journal, opener
         self.stop, self.on_bytes, self.workers = stop, on_bytes, workers
+        self.on_sealed = on_sealed
         self.pieces = plan.packing.pieces()
         self.outcome = Outcome()
         self.users = self._users()
@@ -249,7 +251,7 @@ class Export:
 
     def _seal(self, number: int) -> None:
         spans = [self._span(piece) for piece in self.plan.packing.chunks[number - 1]]
-        sealed = self.chunk(number).seal(self.plan.prefix, spans)
+        sealed = self.chunk(number).seal(self.plan.prefix, spans, self.on_sealed)
         self.journal.write(sealed=number, digest=sealed.digest, parts=list(sealed.parts))
 
     def _span(self, piece: Piece) -> Span:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bundle import instant
 from bundle.digest import Digest
-from bundle.errors import DrayError, PartlyDone, SourceError, UsageError, VerificationError
+from bundle.errors import DrayError, SourceError, UsageError, VerificationError
 from bundle.manifest import Manifest, Previous, bundle_name
 from bundle.media import Media
 from bundle.progress import bar
@@ -111,9 +111,20 @@ class Exporting:
     def _fetch(self, name: str, journal: Journal) -> Outcome:
         left = remaining(self.plan, journal.done)
         label = "exporting" if left == self.plan.blob_bytes else "going on"
-        with bar(self.plan.blob_bytes, label, quiet=self.quiet) as on_bytes:
+        sealing = sum(self.plan.packing.sizes)
+        with (
+            bar(self.plan.blob_bytes, label, quiet=self.quiet) as on_bytes,
+            bar(sealing, "reading back", quiet=self.quiet, row=1) as on_sealed,
+        ):
+            on_sealed(sum(self.plan.packing.sizes[n - 1] for n in _planned(journal, self.plan)))
             export = Export(
-                self.plan, name, journal, self.opener, stop=self.stop, on_bytes=on_bytes
+                self.plan,
+                name,
+                journal,
+                self.opener,
+                stop=self.stop,
+                on_bytes=on_bytes,
+                on_sealed=on_sealed,
             )
             outcome = export.run()
         if outcome.failures:
@@ -152,6 +163,10 @@ class Exporting:
         report.raise_for_findings()
 
 
+def _planned(journal: Journal, plan: Plan) -> list[int]:
+    return [number for number in journal.sealed if number <= len(plan.packing.sizes)]
+
+
 def _failed(outcome: Outcome, name: str) -> DrayError:
     rows = []
     for artifact, error in outcome.failures.items():
@@ -171,11 +186,6 @@ def _numbered(folder: Path, stream: str) -> list[tuple[int, Path]]:
         if match and path.is_dir() and not path.is_symlink():
             found.append((int(match[1]), path))
     return found
-
-
-def interrupted(name: str) -> PartlyDone:
-    """Return the failure of a run that was told to stop."""
-    return PartlyDone(f"{name} is not finished", hint="run the same command again: it goes on")
 
 
 def summary(finished: Finished, outcome: Outcome | None) -> dict[str, Any]:
