@@ -25,9 +25,7 @@ class Group(click.Group):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the exit codes."""
-        formatter.write_paragraph()
-        for line in EXIT_CODES.splitlines():
-            formatter.write_text(line)
+        formatter.write(f"\n{EXIT_CODES}\n")
 
 
 def _place(name: str) -> tuple[int, str]:

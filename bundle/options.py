@@ -40,9 +40,7 @@ class Command(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the exit codes."""
-        formatter.write_paragraph()
-        for line in EXIT_CODES.splitlines():
-            formatter.write_text(line)
+        formatter.write(f"\n{EXIT_CODES}\n")
         super().format_epilog(ctx, formatter)
 
 
@@ -53,6 +51,7 @@ def command(name: str, **settings: Any) -> Callable[[Callable[..., Any]], Comman
         flag = option("--json", "as_json", is_flag=True, help="Print one JSON object for machines.")
         made = click.command(name, cls=Command, **settings)(flag(function))
         assert isinstance(made, Command)  # noqa: S101  (cls says so)
+        made.params.append(made.params.pop(0))  # what a command is for stands before how it prints
         return made
 
     return decorate
@@ -68,14 +67,24 @@ def warn(text: str) -> None:
     click.echo(f"dray: warning: {text}", err=True)
 
 
+class _Output:
+    """Whether this command has printed its one JSON object."""
+
+    is_json_printed = False
+
+
 def emit(document: dict[str, Any]) -> None:
     """Print the one JSON object of a command."""
+    _Output.is_json_printed = True
     click.echo(json.dumps(document, indent=2, ensure_ascii=False))
 
 
 def fail(error: DrayError, *, as_json: bool) -> NoReturn:
-    """Print an error, once, and leave with its exit code."""
-    if as_json:
+    """Print an error, once, and leave with its exit code.
+
+    A command that printed its JSON object already has put the error into it.
+    """
+    if as_json and not _Output.is_json_printed:
         emit({"error": error.to_dict()})
     side = f" ({error.side})" if error.side else ""
     click.echo(f"dray: error{side}: {error.message}", err=True)
@@ -110,7 +119,11 @@ def stoppable() -> Iterator[threading.Event]:
 
 def trust_options(function: F) -> F:
     """Add ``--trust`` and ``--key``: whose signatures count."""
-    trust = option("--trust", type=FILE, help="Trust file [default: trust.json here].")
+    trust = option(
+        "--trust",
+        type=FILE,
+        help="Trust file [default: ./trust.json, then ~/.config/dray/trust.json].",
+    )
     key = option("--pub", type=FILE, help="Trust this one public key (PEM), for any stream.")
     return trust(key(function))
 

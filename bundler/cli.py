@@ -61,7 +61,14 @@ def init(folder: Path, stream: str, name: str, *, no_passphrase: bool, as_json: 
 @command("keygen")
 @click.argument("folder", type=FOLDER, default=".")
 @option("--name", default="dray", show_default=True, help="Name of the signer, and of its files.")
-@option("--type", "algorithm", type=click.Choice(["p256", "ed25519"]), default="p256")
+@option(
+    "--type",
+    "algorithm",
+    type=click.Choice(["p256", "ed25519"]),
+    default="p256",
+    show_default=True,
+    help="Kind of key.",
+)
 @option("--no-passphrase", is_flag=True, help="Write the private key unencrypted.")
 def keygen(folder: Path, name: str, algorithm: str, *, no_passphrase: bool, as_json: bool) -> None:
     """Make a key pair: NAME.key (secret) and NAME.pub."""
@@ -95,7 +102,10 @@ def _ask(confirm: bool) -> str:  # noqa: FBT001, RUF100  (the shape that Passphr
 @click.argument("spec", type=SPEC)
 @option("--update", is_flag=True, help="Resolve anew although the lock is of this spec.")
 def lock(spec: Path, *, update: bool, as_json: bool) -> None:
-    """Resolve SPEC to digests and write SPEC.lock.yaml, to be reviewed."""
+    """Resolve SPEC to digests and write the lock beside it, to be reviewed.
+
+    The lock of dray.yaml is dray.lock.yaml.
+    """
     from bundler import lockdiff
     from bundler.spec import load
 
@@ -153,7 +163,7 @@ def _resolve(spec: Spec) -> Lock:
     return made
 
 
-@command("export")
+@command("export", short_help="Lock if needed, pull, pack, sign, and read back what SPEC names.")
 @click.argument("spec", type=SPEC)
 @option(
     "--to",
@@ -169,12 +179,25 @@ def _resolve(spec: Spec) -> Lock:
     default="fat32",
     show_default=True,
     metavar="SIZE",
-    help="fat32, dvd, bd25, or a size such as 2GB.",
+    help="Most bytes of a file: fat32 (4 GB), dvd (4.7 GB), bd25 (25 GB), or a size as 2GB.",
 )
-@option("--media", default="", metavar="SIZE,SIZE,…", help="Capacities of the drives, in order.")
-@option("--compress", is_flag=True, help="Store what gains from it as Zstandard.")
 @option(
-    "--key", "keys", type=FILE, multiple=True, help="Private key [default: dray.key beside SPEC]."
+    "--media",
+    default="",
+    metavar="SIZE,SIZE,…",
+    help="Capacities of the drives, in order, as 64GB,64GB.",
+)
+@option(
+    "--compress",
+    is_flag=True,
+    help="Store what shrinks by it as Zstandard; compressed layers stay as they are.",
+)
+@option(
+    "--key",
+    "keys",
+    type=FILE,
+    multiple=True,
+    help="Private key that signs; repeatable [default: the only *.key beside SPEC].",
 )
 @option("--plan", "plan_only", is_flag=True, help="Print the plan, write nothing.")
 @option("--restart", is_flag=True, help="Discard an unfinished export and begin again.")
@@ -260,10 +283,12 @@ def _signers(spec: Path, keys: tuple[Path, ...]) -> list[Signer]:
     return signers
 
 
-@command("sign")
+@command("sign", short_help="Add a second person's signature to a finished bundle.")
 @click.argument("folder", type=FOLDER)
 @option("--key", type=FILE, required=True, help="Private key of the second person.")
-@option("--trust", type=FILE, help="Trust file [default: trust.json here].")
+@option(
+    "--trust", type=FILE, help="Trust file [default: ./trust.json, then ~/.config/dray/trust.json]."
+)
 @option("--pub", type=FILE, help="Trust this one public key (PEM) as the first signer's.")
 def sign(folder: Path, key: Path, trust: Path | None, pub: Path | None, *, as_json: bool) -> None:
     """Add a signature to a finished bundle, after checking the signature that it has."""

@@ -31,9 +31,10 @@ def add(folder: Path, signer: Signer, trust: Path | None, pub: Path | None) -> l
     if len({data for _path, data in copies}) > 1:
         message = f"{folder} holds different manifests of {media.name}"
         raise VerificationError(message, hint="sign one medium at a time, after dray verify")
-    written = []
-    for path, data in copies:
-        for name, content in signer.files(path.name, data).items():
+    # Signed once: the copies on the media are the same file, as everything but the chunks is.
+    (first, data), written = copies[0], []
+    for name, content in signer.files(first.name, data).items():
+        for path, _data in copies:
             put(path.with_name(name), content)
             written.append(path.with_name(name))
     return written

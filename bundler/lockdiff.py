@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bundle.progress import human
+from bundle.progress import counted, human
 
 if TYPE_CHECKING:
     from bundler.lock import Lock
@@ -41,5 +41,6 @@ def describe(after: Lock, rows: list[dict[str, str]], before: Lock | None) -> li
         lines += [f"{row['change']}: {row['artifact']} {row['before'][:19]}" for row in rows]
         lines += ["nothing moved"] if not rows else []
     total = human(sum(after.blobs.values()))
-    lines.append(f"{len(after.artifacts)} artifacts, {len(after.blobs)} blobs, {total}")
+    artifacts = counted(len(after.artifacts), "artifact")
+    lines.append(f"{artifacts}, {counted(len(after.blobs), 'blob')}, {total}")
     return lines

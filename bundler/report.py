@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bundle.options import emit, say
-from bundle.progress import human
+from bundle.progress import counted, human
 from bundler.run import summary
 
 if TYPE_CHECKING:
@@ -22,14 +22,14 @@ def plan(made: Plan, name: str, *, as_json: bool) -> None:
         emit(document)
         return
     say(
-        f"{name}: {document['artifacts']} artifacts, {document['blobs']} blobs, "
-        f"{human(made.blob_bytes)}"
+        f"{name}: {counted(document['artifacts'], 'artifact')}, "
+        f"{counted(document['blobs'], 'blob')}, {human(made.blob_bytes)}"
     )
     most = "at most " if made.encode else ""
-    say(f"{document['chunks']} chunks, {most}{human(made.most_bytes)} on the media")
+    say(f"{counted(document['chunks'], 'chunk')}, {most}{human(made.most_bytes)} on the media")
     for medium in document["media"]:
         of = f" of {human(medium['capacity'])}" if medium["capacity"] else ""
-        chunks = f"{len(medium['chunks'])} chunks, {human(medium['bytes'])}{of}"
+        chunks = f"{counted(len(medium['chunks']), 'chunk')}, {human(medium['bytes'])}{of}"
         say(f"  medium {medium['medium']}: {chunks} -> {medium['folder']}")
     for locked in made.lock.artifacts:
         say(f"  {locked.artifact.kind:9}{human(locked.artifact.size):>9}  {locked.artifact.name}")
@@ -39,8 +39,10 @@ def start(made: Plan, name: str, number: Number) -> None:
     """Say what begins, or goes on."""
     verb = "going on with" if number.unfinished else "exporting"
     total = human(made.most_bytes)
-    count = f"{len(made.lock.artifacts)} artifacts, {len(made.packing.sizes)} chunks"
-    say(f"{verb} {name}: {count}, {total}")
+    chunks = counted(len(made.packing.sizes) + len(made.tape_sizes), "chunk")
+    most = "at most " if made.encode else ""
+    artifacts = counted(len(made.lock.artifacts), "artifact")
+    say(f"{verb} {name}: {artifacts}, {most}{chunks}, {total}")
 
 
 def already(known: Finished, *, as_json: bool) -> None:
@@ -60,10 +62,11 @@ def finished(done: Finished, outcome: Outcome, *, as_json: bool) -> None:
         return
     kept = f" ({human(outcome.kept)} kept from before)" if outcome.kept else ""
     size = human(document["bytes"])
-    say(f"sealed {done.manifest.name}: {document['chunks']} chunks, {size}{kept}")
+    chunks = counted(document["chunks"], "chunk")
+    say(f"sealed {done.manifest.name}: {chunks}, {size}, read back and signed{kept}")
     say(f"manifest {done.digest}")
-    for folder in done.folders:
-        say(f"  {folder}")
-    say(
-        "written, read back, signed; carry it, then: dray verify DIR && dray import DIR --to TARGET"
-    )
+    sizes = {chunk.number: chunk.size for chunk in done.manifest.chunks}
+    for medium, folder in zip(done.manifest.media, done.folders, strict=True):
+        on_it = human(sum(sizes[number] for number in medium.chunks))
+        say(f"  {folder}  {counted(len(medium.chunks), 'chunk')}, {on_it}")
+    say("carry all of it, then on the other side: dray verify DIR; dray import DIR --to TARGET")

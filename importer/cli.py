@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bundle.errors import DrayError
 from bundle.options import (
     command,
     emit,
@@ -18,6 +19,8 @@ from bundle.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bundle.media import Media
     from bundle.unseal import Sealed
     from importer.load import Outcome
@@ -71,6 +74,14 @@ def _judge(sealed: Sealed, allow_rollback: str, allow_expired: str) -> str:
     return verdict
 
 
+def _error(check: Callable[[], object]) -> DrayError | None:
+    try:
+        check()
+    except DrayError as error:
+        return error
+    return None
+
+
 @command("inspect")
 @click.argument("folders", nargs=-1, required=True, type=FOLDERS)
 @trust_options
@@ -94,7 +105,7 @@ def inspect(
         report.tree(sealed, files=files)
 
 
-@command("verify")
+@command("verify", short_help="Check signature, chunks and blobs; name what is bad and where.")
 @click.argument("folders", nargs=-1, required=True, type=FOLDERS)
 @trust_options
 @_overrides
@@ -122,12 +133,15 @@ def verify(
     with bar(here, "verifying", quiet=as_json) as on_bytes:
         result = checking.verify(sealed.manifest, media, on_bytes=on_bytes, deep=not quick)
     checking.check_signatures(sealed, media, result)
-    report.verified(sealed, result, as_json=as_json, quick=quick)
-    result.raise_for_findings()
-    _judge(sealed, allow_rollback, allow_expired)
+    refusal = _error(result.raise_for_findings) or _error(
+        lambda: _judge(sealed, allow_rollback, allow_expired)
+    )
+    report.verified(sealed, result, refusal, as_json=as_json, quick=quick)
+    if refusal:
+        raise refusal
 
 
-@command("import")
+@command("import", short_help="Verify a bundle and load it into a target, in one pass.")
 @click.argument("folders", nargs=-1, required=True, type=FOLDERS)
 @option(
     "--to",
@@ -139,7 +153,12 @@ def verify(
 )
 @trust_options
 @_overrides
-@option("--only", default="", metavar="KIND,…", help="Only image, chart, model, resource or file.")
+@option(
+    "--only",
+    default="",
+    metavar="KIND,…",
+    help="Load only these kinds: image, chart, model, resource, file.",
+)
 @option("--plan", "plan_only", is_flag=True, help="Show exactly what would happen, and stop.")
 @option("--verify-first", is_flag=True, help="Read and verify everything before the first upload.")
 def load(  # noqa: PLR0913
@@ -170,5 +189,7 @@ def load(  # noqa: PLR0913
             outcome: Outcome = run.load(plan)
         finally:
             run.close()
-    report.loaded(sealed, plan, outcome, run.targets, as_json=as_json)
-    outcome.raise_for_failures()
+    failure = _error(outcome.raise_for_failures)
+    report.loaded(sealed, plan, outcome, run.targets, failure, as_json=as_json)
+    if failure:
+        raise failure

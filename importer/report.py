@@ -5,17 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bundle.options import emit, say
-from bundle.progress import human
+from bundle.progress import counted, human
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bundle.artifact import Artifact
+    from bundle.errors import DrayError
+    from bundle.manifest import Manifest
     from bundle.unseal import Sealed
-    from bundle.verify import Report
+    from bundle.verify import Finding, Report
     from importer.load import Outcome
     from importer.plan import Plan
     from importer.targets.base import Target
+
+
+def _error(error: DrayError | None) -> dict[str, object]:
+    return {"error": error.to_dict()} if error else {}
 
 
 def tree(sealed: Sealed, *, files: bool) -> None:
@@ -27,14 +33,12 @@ def tree(sealed: Sealed, *, files: bool) -> None:
     for artifact in manifest.artifacts:
         _artifact(artifact, files=files)
     total = sum(chunk.size for chunk in manifest.chunks)
-    say(
-        f"{len(manifest.artifacts)} artifacts, {len(manifest.blobs)} blobs, "
-        f"{len(manifest.chunks)} chunks, {human(total)}"
-    )
+    numbers = {"artifact": manifest.artifacts, "blob": manifest.blobs, "chunk": manifest.chunks}
+    say(", ".join([*(counted(len(found), noun) for noun, found in numbers.items()), human(total)]))
     sizes = {chunk.number: chunk.size for chunk in manifest.chunks}
     for medium in manifest.media:
         on_it = sum(sizes[number] for number in medium.chunks)
-        say(f"medium {medium.number}: {len(medium.chunks)} chunks, {human(on_it)}")
+        say(f"medium {medium.number}: {counted(len(medium.chunks), 'chunk')}, {human(on_it)}")
 
 
 def _artifact(artifact: Artifact, *, files: bool) -> None:
@@ -49,8 +53,10 @@ def _artifact(artifact: Artifact, *, files: bool) -> None:
         )
 
 
-def verified(sealed: Sealed, report: Report, *, as_json: bool, quick: bool) -> None:
-    """Print what a verification found."""
+def verified(
+    sealed: Sealed, report: Report, refusal: DrayError | None, *, as_json: bool, quick: bool
+) -> None:
+    """Print what a verification found; ``refusal`` is what the command ends with."""
     manifest = sealed.manifest
     if as_json:
         emit(
@@ -58,27 +64,50 @@ def verified(sealed: Sealed, report: Report, *, as_json: bool, quick: bool) -> N
                 "bundle": manifest.name,
                 "manifest": str(sealed.digest),
                 "signers": list(sealed.signers.names),
-                "ok": not report.bad and not report.missing,
+                "ok": refusal is None,
                 "checkedBytes": report.checked,
                 "bad": [finding.to_dict() for finding in report.bad],
                 "missing": [finding.to_dict() for finding in report.missing],
                 "notes": report.notes,
+                **_error(refusal),
             }
         )
         return
     say(f"{manifest.name}: signed by {', '.join(sealed.signers.names)}, manifest {sealed.digest}")
     for note in report.notes:
         say(f"note: {note}")
-    for word, findings in (("BAD", report.bad), ("MISSING", report.missing)):
-        for finding in findings:
-            say(f"{word} {finding.file}: {finding.message}")
-            if finding.artifacts:
-                say(f"    needed by {_few(finding.artifacts)}")
-            if finding.hint:
-                say(f"    {finding.hint}")
-    if not report.bad and not report.missing:
-        what = "names and sizes" if quick else f"{len(manifest.chunks)} chunks, every byte"
-        say(f"verified: {what}, {human(report.checked)} read")
+    absent = {finding.file for finding in report.missing}
+    chunks = {chunk.name for chunk in manifest.chunks}
+    for finding in report.bad:
+        _finding("BAD", finding)
+    for finding in report.missing:
+        if finding.file not in chunks:
+            _finding("MISSING", finding)
+    _media(manifest, absent)
+    if report.bad:
+        return
+    here = len(chunks - absent)
+    of = f" of {len(chunks)}" if chunks & absent else ""
+    what = "names and sizes" if quick else f"{here}{of} {'chunk' + 's' * (here != 1)}, every byte"
+    say(f"verified: {what}, {human(report.checked)} read")
+
+
+def _finding(word: str, finding: Finding) -> None:
+    say(f"{word} {finding.file}: {finding.message}")
+    if finding.artifacts:
+        say(f"    needed by {_few(finding.artifacts)}")
+    if finding.hint:
+        say(f"    {finding.hint}")
+
+
+def _media(manifest: Manifest, absent: set[str]) -> None:
+    """Print for each medium which of its chunks are not here: one line, however many they are."""
+    for medium in manifest.media:
+        names = [manifest.chunks[number - 1].name for number in medium.chunks]
+        if lacking := [name for name in names if name in absent]:
+            which = f"medium {medium.number} of {len(manifest.media)}"
+            amount = f"{len(lacking)} of {counted(len(names), 'chunk')}"
+            say(f"MISSING {which}: {amount} not here: {_few(lacking)}")
 
 
 def _few(names: Sequence[str]) -> str:
@@ -99,9 +128,15 @@ def plan(made: Plan, *, as_json: bool) -> None:
 
 
 def loaded(
-    sealed: Sealed, made: Plan, outcome: Outcome, targets: Sequence[Target], *, as_json: bool
+    sealed: Sealed,
+    made: Plan,
+    outcome: Outcome,
+    targets: Sequence[Target],
+    failure: DrayError | None,
+    *,
+    as_json: bool,
 ) -> None:
-    """Print what an import did."""
+    """Print what an import did; ``failure`` is what the command ends with."""
     replaced = [item for target in targets for item in target.replaced]
     places = {a.name: made.routes[a.name].place(a) for a in made.artifacts}
     if as_json:
@@ -114,6 +149,7 @@ def loaded(
                 "replaced": [
                     {"place": r.place, "before": r.before, "after": str(r.after)} for r in replaced
                 ],
+                **_error(failure),
             }
         )
         return
@@ -128,7 +164,9 @@ def loaded(
         if error.hint:
             say(f"    {error.hint}")
     if outcome.withheld:
-        say("nothing of this bundle was published: its bytes are not all as signed")
+        say(
+            "nothing of this bundle was published: its bytes are not all as signed, or not all here"
+        )
     say(
         f"{human(outcome.uploaded)} sent, {human(outcome.shared)} shared between artifacts, "
         f"{human(outcome.present)} there already"
