@@ -90,6 +90,11 @@ class ChunkFile:
         with medium_errors(self.path):
             self.path.rename(self.partial)
 
+    def recall(self) -> None:
+        """Take back a chunk that was renamed by a run that was killed before it noted so."""
+        if self.path.is_file() and not self.partial.exists():
+            self.reopen()
+
     def seal(
         self,
         prefix: bytes,

@@ -81,8 +81,9 @@ class EncodedStage:
     def _forget_lost(self) -> None:
         members = spans(self.journal.encoded)
         for number, found in members.items():
-            path = self.chunk(number).path
-            if number in self.journal.sealed and not path.is_file():
+            if number not in self.journal.sealed:
+                self.chunk(number).recall()
+            elif not self.chunk(number).path.is_file():
                 self._rewind(found[0].blob)
                 return
 

@@ -123,6 +123,7 @@ class Export:
         self._forget_lost()
         for number, pieces in enumerate(self.plan.packing.chunks, start=1):
             if number not in self.journal.sealed:
+                self.chunk(number).recall()
                 self._left[number] = {piece.digest for piece in pieces}
         return deque(sorted(self.pieces, key=lambda d: (-self.plan.lock.blobs[d], d)))
 
