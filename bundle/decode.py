@@ -52,7 +52,8 @@ def parse_json(data: bytes, *, limit: int) -> object:
     return document
 
 
-_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# Possessive, and a string that nobody closes goes to the end: no text takes more than linear time.
+_STRUCTURE = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
 def _check_depth(text: str) -> None:
@@ -72,10 +73,12 @@ def _check_depth(text: str) -> None:
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        msg = f"duplicate key {twice[:100]!r}"
-        raise ValueError(msg)
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                msg = f"duplicate key {key[:100]!r}"
+                raise ValueError(msg)
+            seen.add(key)
     return found
 
 

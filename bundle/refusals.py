@@ -27,6 +27,9 @@ _BY_STATUS = {
 }
 
 
+_LONGEST = 4096
+
+
 def told(response: Response) -> tuple[str, str]:
     """Return the registry's own code and message, made safe to print; either may be empty.
 
@@ -52,8 +55,11 @@ def hint_for(response: Response, code: str, message: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Return foreign ``text`` as one line with no control characters and no URL's query."""
-    line = " ".join(re.sub(r"[^\x20-\x7e\u00a0-\ud7ff]", " ", text).split())
+    """Return foreign ``text`` as one line with no control characters and no URL's query.
+
+    Of a long text only the beginning, for nobody reads more, and a server could send megabytes.
+    """
+    line = " ".join(re.sub(r"[^\x20-\x7e\u00a0-\ud7ff]", " ", text[:_LONGEST]).split())
     return re.sub(r"(https?://[^\s?\"']+)\?[^\s\"']*", r"\1", line)
 
 
