@@ -98,7 +98,7 @@ def _ask(confirm: bool) -> str:  # noqa: FBT001, RUF100  (the shape that Passphr
     return text
 
 
-@command("lock")
+@command("lock", short_help="Resolve SPEC to digests: write the lock, to be reviewed.")
 @click.argument("spec", type=SPEC)
 @option("--update", is_flag=True, help="Resolve anew although the lock is of this spec.")
 def lock(spec: Path, *, update: bool, as_json: bool) -> None:

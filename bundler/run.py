@@ -89,6 +89,7 @@ class Exporting:
         same = same and [m.capacity for m in manifest.media] == [
             m.capacity for m in self.plan.media(())
         ]
+        same = same and _complete(manifest, folders)
         return Finished(manifest, known.manifest, tuple(folders)) if same else None
 
     def run(self, number: Number) -> tuple[Finished, Outcome]:
@@ -165,6 +166,17 @@ class Exporting:
 
 def _planned(journal: Journal, plan: Plan) -> list[int]:
     return [number for number in journal.sealed if number <= len(plan.packing.sizes)]
+
+
+def _complete(manifest: Manifest, folders: Sequence[Path]) -> bool:
+    """Whether every chunk lies where it was written, in its size; a look, not a verification."""
+    for medium, folder in zip(manifest.media, folders, strict=True):
+        for number in medium.chunks:
+            chunk = manifest.chunks[number - 1]
+            path = folder / chunk.name
+            if not path.is_file() or path.stat().st_size != chunk.size:
+                return False
+    return True
 
 
 def _failed(outcome: Outcome, name: str) -> DrayError:
