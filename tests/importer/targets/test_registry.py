@@ -13,7 +13,7 @@ from bundle.errors import TargetError
 from bundle.http import Http
 from importer.targets import referrers
 from importer.targets.naming import Naming
-from importer.targets.registry import RegistryTarget
+from importer.targets.registry import RegistryTarget, _Counted
 from tests.importer.targets.samples import INDEX, MANIFEST, Shelf, fill, ignore, noise
 
 if TYPE_CHECKING:
@@ -83,6 +83,17 @@ def test_a_blob_that_the_target_has_elsewhere_is_mounted_by_a_later_run(
     assert later.has(images[0], layer)
     assert not later.has(images[1], layer)
     assert later.put(images[1], layer, shelf.bad(layer.digest), ignore) == "mounted"
+
+
+def test_an_attempt_that_failed_is_taken_back_from_the_progress() -> None:
+    shelf, seen = Shelf(), list[int]()
+    content = shelf.add(noise(3 << 20), role="layer", media_type="x/y")
+    counted = _Counted(shelf.blob(content.digest), seen.append)
+    attempt = counted.blocks()
+    for _ in range(2):
+        next(attempt)
+    assert b"".join(counted.blocks()) == shelf.data[content.digest]
+    assert sum(seen) == content.size
 
 
 def test_publishing_again_sends_nothing(

@@ -116,6 +116,23 @@ def test_a_finished_upload_is_not_read_from_the_medium_again(run: Callable[[], S
     assert blob.read_bytes == 0
 
 
+def test_a_finished_upload_whose_parts_are_others_now_is_read_again(
+    run: Callable[[], S3], tmp_path: Path
+) -> None:
+    shelf = Shelf()
+    artifact = model(shelf, big=noise(PART + 5))
+    content = artifact.contents[0]
+    run().put(artifact, content, shelf.blob(content.digest), ignore)
+    (record,) = (tmp_path / "state").iterdir()
+    text = json.loads(record.read_bytes())
+    record.write_text(json.dumps({**text, "parts": ["0" * 32, text["parts"][1]]}))
+    blob, target = shelf.blob(content.digest), run()
+    target.put(artifact, content, blob, ignore)
+    assert blob.read_bytes == content.size
+    assert target.publish(artifact, shelf.blob)
+    assert target._bucket.read("models/org/m/1/big", 100 * MIB) == shelf.data[content.digest]
+
+
 @pytest.mark.parametrize("stop", [PART, 100 * PART])
 def test_an_upload_that_somebody_aborted_is_begun_again(
     run: Callable[[], S3], store: Store, stop: int

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 from bundle.errors import TargetError
-from importer.targets.tree import Tree
+from importer.targets.tree import Tree, write_all
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,3 +76,28 @@ def test_a_folder_moves_with_what_is_in_it(tmp_path: Path) -> None:
     tree.move("a/b", "new/place/b")
     assert tree.read("new/place/b/c", 10) == b"1"
     assert tree.status("a/b") is None
+
+
+def test_who_waited_for_a_file_gets_a_new_one_when_it_was_moved_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree, opened, real = Tree(tmp_path), threading.Event(), fcntl.flock
+
+    def flock(handle: int, mode: int) -> None:
+        opened.set()
+        real(handle, mode)
+
+    def second() -> None:
+        with tree.exclusive("partial") as handle:
+            write_all(handle, b"second")
+
+    thread = threading.Thread(target=second)
+    with tree.exclusive("partial") as handle:
+        monkeypatch.setattr("importer.targets.tree.fcntl.flock", flock)
+        thread.start()
+        assert opened.wait(10)
+        write_all(handle, b"first")
+        tree.move("partial", "final")
+    thread.join()
+    assert tree.read("final", 10) == b"first"
+    assert tree.read("partial", 10) == b"second"
