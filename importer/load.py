@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from bundle.reader import Reader
     from importer.plan import Plan, Step
 
-WORKERS = 4
+WORKERS = 3
+"""Two saturate two cores, the third hides latency; each costs a part of an object in memory."""
 
 
 @dataclass
@@ -152,7 +153,7 @@ class Load:
         target = self.plan.routes[artifact.name]
         try:
             changed = target.publish(artifact, self.reader.blob)
-        except TargetError as error:
+        except DrayError as error:
             self.outcome.failures[artifact.name] = error
             return
         (self.outcome.published if changed else self.outcome.unchanged).append(artifact.name)
