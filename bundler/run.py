@@ -62,23 +62,27 @@ class Exporting:
         highest = known.sequence if known else 0
         for folder in self.plan.options.folders:
             for sequence, path in _numbered(folder, stream):
-                if not any(path.rglob("*.journal")):
-                    highest = max(highest, sequence)
-                elif restart:
+                if any(path.rglob("*.journal")):
+                    if not restart:
+                        return Number(sequence, unfinished=True)
                     shutil.rmtree(path)
-                else:
-                    return Number(sequence, unfinished=True)
+                elif any(inside.is_file() for inside in path.rglob("*")):
+                    highest = max(highest, sequence)  # else killed before it had a journal
         return Number(highest + 1, unfinished=False)
 
     def sealed_already(self) -> Finished | None:
         """Return the stream's last bundle when it has this lock, these options, and lies there."""
+        found = self._recorded()
+        return None if found and any(found.folders[0].glob("*.journal")) else found
+
+    def _recorded(self) -> Finished | None:
         known = self.state.last(self.plan.lock.stream)
         if known is None:
             return None
         name = bundle_name(known.stream, known.sequence)
         folders = [self.plan.folder(n, name) for n in range(len(self.plan.media(())))]
         path = folders[0] / f"{name}.manifest.json"
-        if not path.is_file() or any(path.parent.glob("*.journal")):
+        if not path.is_file():
             return None
         data = path.read_bytes()
         if Digest.of(data) != known.manifest:
@@ -89,8 +93,14 @@ class Exporting:
         same = same and [m.capacity for m in manifest.media] == [
             m.capacity for m in self.plan.media(())
         ]
+        same = same and self._same_chunks([chunk.size for chunk in manifest.chunks])
         same = same and _complete(manifest, folders)
         return Finished(manifest, known.manifest, tuple(folders)) if same else None
+
+    def _same_chunks(self, sizes: list[int]) -> bool:
+        planned = self.plan.packing.sizes  # encoded chunks follow these, and only with --compress
+        more = len(sizes) > len(planned)
+        return sizes[: len(planned)] == list(planned) and more == bool(self.plan.encode)
 
     def run(self, number: Number) -> tuple[Finished, Outcome]:
         """Fetch, seal, sign, check; raise without a manifest when anything is missing."""
@@ -100,9 +110,11 @@ class Exporting:
         created = instant.spell(instant.now())
         journal = Journal.open(path, plan=self.plan.digest, created=created)
         try:
-            outcome = self._fetch(name, journal)
-            finished = self._finish(name, number.sequence, journal, outcome)
-            self._remember(finished)
+            finished, outcome = self._recorded(), Outcome(kept=self.plan.blob_bytes)
+            if finished is None or finished.manifest.sequence != number.sequence:
+                outcome = self._fetch(name, journal)
+                finished = self._finish(name, number.sequence, journal, outcome)
+                self._remember(finished)
             journal.remove()
             self._check(finished)
         finally:

@@ -156,9 +156,7 @@ def chunks(*folders: Path) -> dict[str, Digest]:
 def leftovers(*folders: Path) -> list[str]:
     """Return what an export that is complete must not leave behind."""
     endings = (".partial", ".journal", ".lock")
-    return [
-        path.name for folder in folders for path in folder.rglob("*") if path.suffix in endings
-    ]
+    return [path.name for folder in folders for path in folder.rglob("*") if path.suffix in endings]
 
 
 def tree(folder: Path, keep: Callable[[Path], bool] = lambda _path: True) -> dict[str, bytes]:

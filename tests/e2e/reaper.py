@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 _EVENTS = {"open", "os.rename", "os.truncate", "os.remove", "os.mkdir", "os.rmdir"}
@@ -53,7 +54,7 @@ class Reaper:
 
     def _inside(self, handle: int) -> bool:
         try:
-            return os.readlink(f"/proc/self/fd/{handle}").startswith(self.folder)
+            return str(Path(f"/proc/self/fd/{handle}").readlink()).startswith(self.folder)
         except OSError:
             return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -125,7 +126,7 @@ def spread(total: int, seed: str) -> list[int]:
         return list(range(1, total + 1))
     chosen = random.Random(seed)
     edges = [total * number // POINTS for number in range(POINTS + 1)]
-    return [chosen.randint(low + 1, high) for low, high in zip(edges, edges[1:], strict=False)]
+    return [chosen.randint(low + 1, high) for low, high in itertools.pairwise(edges)]
 
 
 def test_killed_wherever_it_touches_the_disk_it_completes(job: Job) -> None:
