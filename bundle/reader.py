@@ -54,7 +54,7 @@ class Reader:
         return ""
 
     def part_blocks(self, blob: StoredBlob, number: int, offset: int = 0) -> Iterator[bytes]:
-        """Yield the bytes of one part from ``offset`` on; its tar header is compared first."""
+        """Yield the bytes of one part from ``offset`` on; header and padding are compared too."""
         part = blob.parts[number]
         path = self.chunk_path(part.chunk)
         with self.media.open(path) as handle:
@@ -67,6 +67,9 @@ class Reader:
                     raise part_fault(path, part, "the file ends there")
                 offset += len(block)
                 yield block
+            zeros = bytes(ustar.padding(part.size))
+            if zeros and read_at(handle, path, len(zeros), part.offset + part.size) != zeros:
+                raise part_fault(path, part, "what follows is not the padding that was signed")
 
     def check_part(self, blob: StoredBlob, number: int) -> None:
         """Hash one part; raise :class:`VerificationError` naming file and byte range."""

@@ -103,7 +103,7 @@ class Trust:
         except NotTrusted as error:
             return _Reason(error.message)
         if parsed.message_digest.hex != sha256.hex():
-            return _Reason("it was made for other bytes")
+            return _OTHER_BYTES
         # The hint only says whom to try first: it is not signed.
         for name in sorted(self.keys, key=lambda name: self.keys[name].hint != parsed.hint):
             if signature.verify_hashed(self.keys[name], parsed.signature, data, sha256):
@@ -118,6 +118,9 @@ class Trust:
             return NotTrusted(message, hint="copy the *.sigstore.json files beside the manifest")
         reasons = "; ".join(f"{name}: {reason}" for name, reason in list(ignored.items())[:4])
         more = f"; and {len(ignored) - 4} more" if len(ignored) > 4 else ""
+        if _OTHER_BYTES in ignored.values():
+            hint = "one of them was damaged or changed: copy it and its signature files again"
+            return NotTrusted(f"no trusted key signed this ({reasons}{more})", hint=hint)
         known = ", ".join(f"{name} {key.fingerprint.short}" for name, key in self.keys.items())
         hint = f"trusted keys: {known}; compare their fingerprints with the signer's"
         return NotTrusted(f"no trusted key signed this ({reasons}{more})", hint=hint)
@@ -183,6 +186,7 @@ class _Reason(str):
     __slots__ = ()
 
 
+_OTHER_BYTES = _Reason("it was made for other bytes")
 _SKIPPED = _Reason(f"it is beyond the {MAX_SIGNATURES} files that are looked at")
 
 

@@ -73,16 +73,20 @@ def verify(
 ) -> Report:
     """Check every file of the bundle that is here, and say what is not.
 
-    With ``deep`` false only names, types, sizes and the small files are checked; no chunk is read.
+    With ``deep`` false only names, types, sizes, the small files and both ends of each chunk are
+    checked; no blob is read.
     """
     run = _Run(manifest, media, on_bytes)
-    run.check_files()
+    run.check_files(ends=not deep)
     run.check_foreign()
     if deep:
+        shallow = len(run.report.bad)
         with ThreadPoolExecutor(workers or os.cpu_count() or 2) as pool:
             list(pool.map(lambda unit: unit(), run.units()))
+        # Threads find things in any order. A wrong size, found before, explains what follows.
+        run.report.bad[shallow:] = sorted(run.report.bad[shallow:], key=lambda f: f.message)
         run.explain_swaps()
-    run.report.bad.sort(key=lambda finding: (finding.file, finding.message))
+    run.report.bad.sort(key=lambda finding: finding.file)
     return run.report
 
 
@@ -115,12 +119,13 @@ class _Run:
     def __init__(self, manifest: Manifest, media: Media, on_bytes: Callable[[int], object]) -> None:
         self.manifest, self.media, self.on_bytes = manifest, media, on_bytes
         self.reader = Reader(manifest, media)
+        self.prefix = prefix(manifest.index)
         self.report = Report()
         self.present: dict[int, tuple[Path, ...]] = {}
 
     # -- names, types, sizes ----------------------------------------------------------------------
 
-    def check_files(self) -> None:
+    def check_files(self, *, ends: bool) -> None:
         for file in self.manifest.files:
             for path in self.media.places(file.name):
                 self._guard(path, (), partial(self._whole, path, file.size, file.digest))
@@ -132,7 +137,8 @@ class _Run:
                 hint = self.reader.missing_hint(chunk.number)
                 self._miss(chunk.name, "is missing", hint, self._users(chunk))
             for path in self.present[chunk.number]:
-                self._guard(path, self._users(chunk), partial(self._size, path, chunk))
+                check = partial(self._size, path, chunk, ends=ends)
+                self._guard(path, self._users(chunk), check)
 
     def _whole(self, path: Path, size: int, digest: Digest) -> None:
         with self.media.open(path) as handle:
@@ -143,14 +149,17 @@ class _Run:
                 raise VerificationError("has other bytes than were signed", hint=RECOPY)
         self.report.checked += size
 
-    def _size(self, path: Path, chunk: Chunk) -> None:
+    def _size(self, path: Path, chunk: Chunk, *, ends: bool) -> None:
         with self.media.open(path) as handle:
             found = os.fstat(handle).st_size
-        if found != chunk.size:
-            what = "short" if found < chunk.size else "too long"
-            amount = abs(found - chunk.size)
-            message = f"is {amount} bytes {what}: {found} bytes, {chunk.size} were signed"
-            raise VerificationError(message, hint=RECOPY)
+            if found != chunk.size:
+                what = "short" if found < chunk.size else "too long"
+                amount = abs(found - chunk.size)
+                message = f"is {amount} bytes {what}: {found} bytes, {chunk.size} were signed"
+                raise VerificationError(message, hint=RECOPY)
+            if ends:
+                self._literal(handle, path, 0, self.prefix, ())
+                self._literal(handle, path, found - len(ustar.TRAILER), ustar.TRAILER, ())
 
     def check_foreign(self) -> None:
         known = {chunk.name for chunk in self.manifest.chunks} | {
@@ -221,16 +230,16 @@ class _Run:
         """Check one chunk file from its first byte to its last, without what is checked joined."""
         try:
             with self.media.open(path) as handle:
-                position = self._literal(handle, path, 0, prefix(self.manifest.index), ())
+                position = self._literal(handle, path, 0, self.prefix, ())
                 for blob, number, part in self.manifest.parts_of(chunk.number):
                     users = self.manifest.users[blob.digest]
                     if blob.digest not in joined:
                         head = ustar.header(blob.member(number), part.size)
                         self._literal(handle, path, position, head, users)
                         self._part(handle, path, blob, number)
-                    position += ustar.RECORD
-                    zeros = bytes(ustar.padding(part.size))
-                    position = self._literal(handle, path, position + part.size, zeros, users)
+                        zeros = bytes(ustar.padding(part.size))
+                        self._literal(handle, path, part.offset + part.size, zeros, users)
+                    position += ustar.span(part.size)
                 self._literal(handle, path, position, ustar.TRAILER, ())
         except DrayError as error:
             self._fault(path, error, self._users(chunk))
