@@ -39,7 +39,7 @@ class Reaper:
                 self._step()
             sync(handle)
 
-        os.fsync = fsync
+        os.fsync = fsync  # type: ignore[assignment]
 
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event in _EVENTS and self._mine(arguments[0]):

@@ -68,7 +68,7 @@ class Job:
         assert not before & again.keys(), "finished blobs were transferred again"
         assert chunks(folder) == chunks(expected)
         assert signed(folder) == signed(expected)
-        assert leftovers(folder) == []
+        assert leftovers(folder / "out") == []
         assert names(folder) == names(expected)
         self.desk.verify(folder / "out")
         recorded = json.loads((folder / "state/export/prod.json").read_bytes())["manifest"]
