@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bundle.errors import TargetError
 from bundle.http import Http
+from bundle.registry import Registry
 from tests.bundle import faulty
 
 if TYPE_CHECKING:
@@ -55,3 +57,15 @@ def serve() -> Iterator[Callable[..., Faulty]]:
 def server(serve: Callable[..., Faulty]) -> Faulty:
     """A scripted server over plain HTTP."""
     return serve()
+
+
+@pytest.fixture
+def low(clients: Clients, server: Faulty) -> Registry:
+    """The scripted registry as the low side sees it, anonymously."""
+    return Registry(server.host, clients())
+
+
+@pytest.fixture
+def high(clients: Clients, server: Faulty) -> Registry:
+    """The scripted registry as the high side sees it, anonymously."""
+    return Registry(server.host, clients(error=TargetError))
