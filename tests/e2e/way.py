@@ -99,7 +99,7 @@ def https_files(folder: Path, authority: Authority) -> Iterator[str]:
     (data / "tools/installer.run").write_bytes(b"".join(INSTALLER.blocks()))
     log.write_text("")
     options = ["--config", "/dev/null", "--addr", "127.0.0.1:0", "--log-level", "INFO"]
-    tls = ["--cert", authority.cert, "--key", authority.key]
-    rclone: list[str | Path] = [programs.require("rclone"), "serve", "http", *options]
-    with process.running([*rclone, *tls, data], log=log) as child:
+    tls: list[str | Path] = ["--cert", authority.cert, "--key", authority.key]
+    command = [programs.require("rclone"), "serve", "http", *options, *tls, data]
+    with process.running(command, log=log) as child:
         yield process.wait_for(child, log, r"\[?https://(127\.0\.0\.1:\d+)/")
