@@ -57,6 +57,8 @@ _CEPH = {
     "ceph-authtool": "ceph-common",
 }
 
+_REGCLIENT = "github.com/regclient/regclient/cmd"
+
 PROGRAMS: dict[str, Program] = {
     "docker-registry": Program(debian="docker-registry"),
     "skopeo": Program(debian="skopeo"),
@@ -68,6 +70,11 @@ PROGRAMS: dict[str, Program] = {
     "crane": Program(go="github.com/google/go-containerregistry/cmd/crane@v0.21.9"),
     "oras": Program(go="oras.land/oras/cmd/oras@v1.3.3"),
     "helm": Program(go="helm.sh/helm/v3/cmd/helm@v3.22.0"),
+    # The tools that dray is measured beside.
+    "regctl": Program(go=f"{_REGCLIENT}/regctl@v0.11.5", ci=False, slow=True),
+    "regsync": Program(go=f"{_REGCLIENT}/regsync@v0.11.5", ci=False, slow=True),
+    "hauler": Program(go="hauler.dev/go/hauler/v2/cmd/hauler@v2.0.3", ci=False, slow=True),
+    "imgpkg": Program(go="carvel.dev/imgpkg/cmd/imgpkg@v0.43.1", ci=False, slow=True),
     "cosign": Program(go="github.com/sigstore/cosign/v2/cmd/cosign@v2.6.1", ci=False, slow=True),
 }
 
@@ -174,4 +181,7 @@ def _go_install(package: str) -> None:
 
 if __name__ == "__main__":
     for wanted in sys.argv[1:] or PROGRAMS:
-        sys.stdout.write(f"{wanted}: {obtain(wanted)}\n")
+        try:
+            sys.stdout.write(f"{wanted}: {obtain(wanted)}\n")
+        except MissingError as missing:
+            sys.stdout.write(f"{wanted}: {missing}\n")

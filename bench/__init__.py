@@ -1,0 +1,1 @@
+"""Side-by-side measurements: dray, the tools that do parts of its job, and plain hashing."""
