@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from bundle.digest import Digest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
+
+    from tests.servers.proxy import Direction, FaultProxy
 
 STREAM = "prod"
 PATIENCE = 120
@@ -92,6 +95,29 @@ class Desk:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    def killed(
+        self, proxy: FaultProxy, count: int, *arguments: object, direction: Direction = "down"
+    ) -> Done:
+        """Run the command line, and kill it when ``count`` bytes have passed a proxy."""
+        return self.signalled(proxy, count, signal.SIGKILL, *arguments, direction=direction)
+
+    def signalled(
+        self,
+        proxy: FaultProxy,
+        count: int,
+        number: signal.Signals,
+        *arguments: object,
+        direction: Direction = "down",
+    ) -> Done:
+        """Run the command line, and send it a signal when ``count`` bytes have passed a proxy."""
+        running: list[subprocess.Popen[str]] = []
+        proxy.call(count, lambda: running[0].send_signal(number), direction)
+        running.append(self.start(*arguments))
+        try:
+            return finish(running[0])
+        finally:
+            proxy.clear()
 
     def spec(self, *images: str, **more: Any) -> Path:
         """Write ``dray.yaml`` (as JSON, which is YAML); keys with an underscore get a hyphen."""

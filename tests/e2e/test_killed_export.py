@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import os
-import random
 import shutil
 import signal
 from dataclasses import dataclass
@@ -15,6 +12,7 @@ import pytest
 
 from bundle.digest import Digest
 from tests.e2e.desk import CHUNK, Desk, chunks, finish, leftovers
+from tests.e2e.points import spread
 from tests.e2e.upstream import blob_gets
 
 if TYPE_CHECKING:
@@ -24,9 +22,8 @@ if TYPE_CHECKING:
     from tests.e2e.upstream import Upstream
     from tests.servers.proxy import FaultProxy
 
-POINTS = int(os.environ.get("DRAY_KILL_POINTS", "7"))
-"""How many instants of each kind; a whole sweep takes minutes: set it to 1000."""
-MIB = 1 << 20
+
+pytestmark = pytest.mark.server
 
 
 @dataclass
@@ -120,15 +117,6 @@ def job(
     return Job(desk, upstream, proxy, tmp_path, options, monkeypatch)
 
 
-def spread(total: int, seed: str) -> list[int]:
-    """Return up to ``POINTS`` numbers from 1 to ``total``, one out of each equal part."""
-    if total <= POINTS:
-        return list(range(1, total + 1))
-    chosen = random.Random(seed)
-    edges = [total * number // POINTS for number in range(POINTS + 1)]
-    return [chosen.randint(low + 1, high) for low, high in itertools.pairwise(edges)]
-
-
 def test_killed_wherever_it_touches_the_disk_it_completes(job: Job) -> None:
     expected, steps = job.reference()
     for step in spread(steps, "disk"):
@@ -144,9 +132,6 @@ def test_killed_at_any_byte_from_the_network_it_completes(job: Job) -> None:
     expected, _steps = job.reference()
     for count in spread(job.proxy.bytes["down"] - before, "network"):
         folder = job.place()
-        process = job.desk.start(*job.arguments(folder))
-        job.proxy.call(count, process.kill)
-        ended = finish(process)
-        job.proxy.clear()
+        ended = job.desk.killed(job.proxy, count, *job.arguments(folder))
         assert ended.code in {0, -signal.SIGKILL}
         job.go_on(folder, expected) if ended.code else shutil.rmtree(folder)

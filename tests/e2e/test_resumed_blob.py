@@ -79,9 +79,8 @@ def test_a_killed_export_goes_on_inside_a_blob(
     upstream.image("large", LARGE)
     desk.lock(upstream.name("large:1.0", proxy.host))
     out = ("--to", tmp_path / "out", "--chunk-size", "8MiB")
-    process = desk.start("export", "dray.yaml", *out)
-    proxy.call(LARGE - 4_000_000, process.kill)
-    assert finish(process).code == -signal.SIGKILL
+    ended = desk.killed(proxy, LARGE - 4_000_000, "export", "dray.yaml", *out)
+    assert ended.code == -signal.SIGKILL
     before = proxy.bytes["down"]
     desk.dray("export", "dray.yaml", *out)
     assert proxy.bytes["down"] - before < LARGE - MARK_BYTES + 1_000_000
