@@ -12,11 +12,7 @@ from tests.servers import programs
 
 ROOT = Path(__file__).parents[1]
 LIMIT = 400  # lines of a Python file
-LONGER = {
-    "tests/bundle/test_http.py": "every fault of one client, against one faulty server",
-    "tests/bundler/sources/test_ngc.py": "one refusal for each answer that NGC may give",
-    "tests/fixtures/test_ngc.py": "every quirk of the emulated NGC that its reference names",
-}
+LONGER: dict[str, str] = {}
 """Python files that may be longer, and why they are read as one."""
 
 # Written so that this file does not hold what it looks for. The checkout and the home folder are

@@ -1,4 +1,4 @@
-"""What the tests of the registry share: manifests, a blob, and two scripted registries."""
+"""What the tests of the clients share: manifests, a blob, an access, and scripted registries."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from bundle.digest import BLOCK, Descriptor, Digest, verified
+from bundle.errors import SourceError
 from tests.bundle.faulty import Asked, Faulty, Reply, ranged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from bundle.http import Response
 
 
 OCI = "application/vnd.oci.image.manifest.v1+json"
@@ -45,6 +48,22 @@ def blocks() -> Iterator[bytes]:
 def spoiled() -> Iterator[bytes]:
     wrong = (b"x" if number == 1 else block for number, block in enumerate(blocks()))
     return verified(wrong, digest=LAYER.digest, size=LAYER.size, what="blob")
+
+
+class Bearer:
+    """An access with one value that is never renewed."""
+
+    def __init__(self, value: str = "Bearer one") -> None:
+        self.value = value
+
+    def header(self) -> str:
+        return self.value
+
+    def renew(self, sent: str, challenge: str) -> bool:
+        return False
+
+    def fault(self, response: Response) -> Exception:
+        return SourceError(f"own words for {response.status}")
 
 
 class Tokens:

@@ -6,39 +6,22 @@ from typing import TYPE_CHECKING
 import pytest
 
 import bundle.http as module
-from bundle import hosts
-from bundle.errors import SourceError, TargetError, UsageError, VerificationError
-from bundle.http import Body, Host, Interrupted, backoff, redact, retry_after
+from bundle.errors import SourceError, TargetError, VerificationError
+from bundle.http import Body, Interrupted, backoff, redact, retry_after
 from tests.bundle.faulty import HANG_UP, Asked, Reply, ranged
-from tests.servers import ca
+from tests.bundle.scripted import Bearer
 from tests.servers.process import free_ports
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from bundle.http import Http
     from tests.bundle.conftest import Clients
     from tests.bundle.faulty import Faulty
-    from tests.servers.ca import Authority
+
 
 DATA = bytes(range(256)) * 5000
-
-
-class Bearer:
-    """An access with one value that is never renewed."""
-
-    def __init__(self, value: str = "Bearer one") -> None:
-        self.value = value
-
-    def header(self) -> str:
-        return self.value
-
-    def renew(self, sent: str, challenge: str) -> bool:
-        return False
-
-    def fault(self, response: module.Response) -> Exception:
-        return SourceError(f"own words for {response.status}")
 
 
 def test_an_answer_comes_back_whole(http: Http, server: Faulty) -> None:
@@ -144,75 +127,6 @@ def test_a_refusal_is_told_in_the_words_of_the_access(http: Http, server: Faulty
     assert server.seen[0].authorization == "Bearer one"
 
 
-def test_a_redirect_to_another_host_loses_everything_private(
-    http: Http, serve: Callable[..., Faulty]
-) -> None:
-    first, second = serve(), serve()
-    first.answers(Reply(307, headers={"Location": f"{second.url}/cdn?sig=1"}))
-    second.answers(Reply(200, b"blob"))
-    private = {"X-Org-Key": "mine", "Accept": "text/plain"}
-    answer = http.request("GET", f"{first.url}/x", headers=private, access=Bearer())
-    assert answer.body == b"blob"
-    assert first.seen[0].authorization == "Bearer one"
-    assert second.seen[0].authorization == ""
-    assert "X-Org-Key" not in second.seen[0].headers
-    assert second.seen[0].headers["Accept"] == "text/plain"
-
-
-def test_a_credential_does_not_come_back_by_a_detour(
-    http: Http, serve: Callable[..., Faulty]
-) -> None:
-    first, second = serve(), serve()
-
-    def script(asked: Asked) -> Reply:
-        there = Reply(302, headers={"Location": f"{second.url}/"})
-        return there if asked.path == "/start" else Reply()
-
-    first.script = script
-    second.answers(Reply(302, headers={"Location": f"{first.url}/chosen-by-second"}))
-    http.request("GET", f"{first.url}/start", access=Bearer())
-    assert [asked.authorization for asked in first.seen] == ["Bearer one", ""]
-
-
-def test_a_redirect_on_the_same_host_keeps_the_credential(http: Http, server: Faulty) -> None:
-    server.answers(Reply(301, headers={"Location": "/y"}), Reply(200))
-    http.request("GET", f"{server.url}/x", access=Bearer())
-    assert [asked.authorization for asked in server.seen] == ["Bearer one", "Bearer one"]
-
-
-def test_a_redirect_in_a_circle_ends(http: Http, server: Faulty) -> None:
-    server.script = lambda asked: Reply(302, headers={"Location": f"/{len(server.seen)}"})
-    with pytest.raises(SourceError, match="in a circle"):
-        http.request("GET", server.url)
-
-
-@pytest.mark.parametrize(
-    "location", ["", "file:///etc/passwd", "ftp://x/", "http://", "http://u@h/"]
-)
-def test_a_redirect_to_nowhere_is_refused(http: Http, server: Faulty, location: str) -> None:
-    server.answers(Reply(302, headers={"Location": location}))
-    with pytest.raises(SourceError, match="nowhere"):
-        http.request("GET", server.url)
-
-
-def test_a_request_with_a_body_is_not_redirected(http: Http, server: Faulty) -> None:
-    server.answers(Reply(307, headers={"Location": "/y"}))
-    with pytest.raises(SourceError, match="307"):
-        http.request("POST", server.url, body=b"secret")
-    assert len(server.seen) == 1
-
-
-def test_tls_does_not_fall_back_to_plain_http(
-    clients: Clients, serve: Callable[..., Faulty], authority: Authority
-) -> None:
-    secure, plain = serve(authority), serve()
-    secure.answers(Reply(302, headers={"Location": f"{plain.url}/"}))
-    known = {secure.host: Host(ca_file=str(authority.ca))}
-    with pytest.raises(SourceError, match="from TLS to plain HTTP"):
-        clients(known).request("GET", secure.url)
-    assert plain.seen == []
-
-
 def test_neither_netrc_nor_cookies_are_used(http: Http, server: Faulty, isolated: Path) -> None:
     netrc = isolated / ".netrc"
     netrc.write_text("machine 127.0.0.1 login nu password np\n")
@@ -222,18 +136,6 @@ def test_neither_netrc_nor_cookies_are_used(http: Http, server: Faulty, isolated
     http.request("GET", server.url, access=Bearer())
     assert [asked.authorization for asked in server.seen] == ["", "Bearer one"]
     assert "Cookie" not in server.seen[1].headers
-
-
-def test_a_proxy_is_used_but_not_for_loopback(
-    clients: Clients, serve: Callable[..., Faulty], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    proxy, server = serve(), serve()
-    proxy.answers(Reply(200, b"by proxy"))
-    server.answers(Reply(200, b"straight"))
-    monkeypatch.setenv("http_proxy", proxy.url)
-    http = clients()
-    assert http.request("GET", "http://registry.test/x").body == b"by proxy"
-    assert http.request("GET", server.url).body == b"straight"
 
 
 @pytest.mark.parametrize("offset", [0, 1, 1000, len(DATA) - 1])
@@ -353,85 +255,6 @@ def test_an_upload_that_gets_no_answer_says_that_all_was_sent(http: Http, server
     assert caught.value.sent
 
 
-def test_a_loopback_host_speaks_tls_if_it_can(
-    clients: Clients, serve: Callable[..., Faulty], authority: Authority
-) -> None:
-    secure, plain = serve(authority), serve()
-    http = clients()
-    assert http.base(secure.host) == secure.url
-    assert http.base(plain.host) == plain.url
-
-
-def test_a_loopback_host_that_is_down_is_asked_again_later(http: Http) -> None:
-    (port,) = free_ports(1)
-    assert http.base(f"127.0.0.1:{port}") == f"https://127.0.0.1:{port}"
-    assert http._bases == {}
-
-
-def test_other_hosts_speak_tls_unless_told_otherwise(clients: Clients) -> None:
-    http = clients(
-        {
-            "plain.test": Host(plain_http=True),
-            "nvcr.io": Host(endpoint="https://mirror.test:8443/"),
-        }
-    )
-    assert http.base("registry.test:5000") == "https://registry.test:5000"
-    assert http.base("plain.test") == "http://plain.test"
-    assert http.base("nvcr.io") == "https://mirror.test:8443"
-    assert http.base("docker.io") == "https://registry-1.docker.io"
-
-
-def test_a_host_with_its_own_authority_is_trusted_and_only_that_one(
-    clients: Clients, serve: Callable[..., Faulty], authority: Authority, tmp_path: Path
-) -> None:
-    secure, other = serve(authority), serve(ca.make(tmp_path, "another CA"))
-    secure.answers(Reply(200, b"ok"))
-    http = clients({secure.host: Host(ca_file=str(authority.ca))})
-    assert http.request("GET", secure.url).body == b"ok"
-    with pytest.raises(SourceError, match="certificate that is not trusted"):
-        http.request("GET", other.url)
-
-
-def test_an_unknown_authority_is_final_and_the_hint_says_what_to_do(
-    http: Http, serve: Callable[..., Faulty], authority: Authority, clients: Clients
-) -> None:
-    secure = serve(authority)
-    with pytest.raises(SourceError, match="not trusted") as caught:
-        http.request("GET", secure.url)
-    assert "CA file" in caught.value.hint
-    assert clients.pauses == []
-
-
-@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
-def test_the_environment_names_an_authority_for_all(
-    clients: Clients,
-    serve: Callable[..., Faulty],
-    authority: Authority,
-    monkeypatch: pytest.MonkeyPatch,
-    variable: str,
-) -> None:
-    monkeypatch.setenv(variable, str(authority.ca))
-    secure = serve(authority)
-    secure.answers(Reply(200, b"ok"))
-    assert clients().request("GET", secure.url).body == b"ok"
-
-
-def test_a_ca_file_that_is_none_is_a_usage_error(clients: Clients, tmp_path: Path) -> None:
-    file = tmp_path / "ca.pem"
-    with pytest.raises(UsageError, match="no such file"):
-        clients({"h.test": Host(ca_file=str(file))})
-    file.write_text("nonsense")
-    with pytest.raises(UsageError, match="no certificate"):
-        clients({"h.test": Host(ca_file=str(file))})
-
-
-def test_plain_http_where_tls_was_asked_for_is_told(clients: Clients, server: Faulty) -> None:
-    http = clients({server.host: Host(plain_http=False)})
-    with pytest.raises(SourceError, match="does not speak TLS") as caught:
-        http.request("GET", http.base(server.host))
-    assert "plain-http" in caught.value.hint
-
-
 @pytest.mark.parametrize("url", ["https://[bad/", "https://h.test:99999/", "https://\udcff/"])
 def test_a_url_that_is_none_is_an_error_and_no_traceback(http: Http, url: str) -> None:
     with pytest.raises(SourceError):
@@ -441,8 +264,3 @@ def test_a_url_that_is_none_is_an_error_and_no_traceback(http: Http, url: str) -
 def test_a_redacted_url_has_no_secret() -> None:
     assert redact("https://u:p@h.test:1/a/b?Signature=x#y") == "https://h.test:1/a/b"
     assert redact("http://[") == "a URL that is none"
-
-
-def test_loopback_is_known_by_name_and_address() -> None:
-    assert all(map(hosts.is_loopback, ["localhost:5000", "127.0.0.1", "127.8.8.8:1", "[::1]:5000"]))
-    assert not any(map(hosts.is_loopback, ["localhost.test", "10.0.0.1:5000", "nvcr.io", ""]))

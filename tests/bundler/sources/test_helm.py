@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bundle.credentials import Credentials
-from bundle.digest import Digest, verified
+from bundle.digest import Digest
 from bundle.errors import DrayError, NotFound, SourceError, UsageError
 from bundle.http import Interrupted
-from bundle.transfer import resume
 from bundler.entries import ChartEntry
 from bundler.lock import Lock, load
 from bundler.sources import helm
 from bundler.sources.helm import CONFIG, CONTENT, PROVENANCE, HelmSource
 from bundler.sources.helmlogin import Logins
+from tests.bundler.sources.items import fetch, use_key
 from tests.bundler.sources.test_chartfile import tgz
 from tests.bundler.sources.web import Page, Web
 
@@ -32,19 +32,8 @@ OPERATOR = ChartEntry(NVIDIA, "gpu-operator", "v25.3.0", where="dray.yaml:7:5")
 PRIVATE = ChartEntry("https://helm.ngc.nvidia.com/abc123xyz/vision", "llm-stack", "1.0.0")
 
 
-def fetch(source: HelmSource, locked: LockedArtifact, item: LockedContent) -> bytes:
-    size, digest = item.content.size, item.content.digest
-    blocks = resume(source.opener(locked, item), size=size, what="it", sleep=lambda _: None)
-    return b"".join(verified(blocks, digest=digest, size=size, what="it"))
-
-
 def layers(locked: LockedArtifact) -> dict[str, LockedContent]:
     return {item.content.media_type: item for item in locked.contents}
-
-
-def use_key(monkeypatch: pytest.MonkeyPatch, catalogue: Catalogue, name: str) -> None:
-    if name:
-        monkeypatch.setenv("NGC_API_KEY", catalogue.keys[name].secret)
 
 
 @pytest.mark.parametrize("key", ["", "personal", "entitled", "revoked"])

@@ -1,74 +1,43 @@
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from bundle.digest import Digest, verified
+from bundle.digest import Digest
 from bundle.errors import DrayError, NotFound, SourceError, UsageError
-from bundle.transfer import resume
 from bundler.entries import NgcEntry
 from bundler.lock import Lock, load
 from bundler.sources.ngc import GUEST, NgcSource
 from bundler.sources.ngc_api import Item
-from bundler.sources.ngc_listing import digest_of
 from fixtures.content import fileset
+from tests.bundler.sources.items import (
+    CITRINET,
+    DETECTOR,
+    LLAMA,
+    MODEL,
+    QUICKSTART,
+    fetch,
+    file_of,
+    use_key,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from bundle.http import Http
-    from bundler.lock import LockedArtifact, LockedContent
-    from bundler.sources.base import Source
     from fixtures.ngc import Catalogue, EmulatedNgc
 
-CITRINET = NgcEntry(
-    "model",
-    "nvidia",
-    "riva",
-    "speechtotext_en_us_citrinet_1024_gamma_0_25",
-    "deployable_v2.0.0",
-    where="dray.yaml:5:5",
-)
-QUICKSTART = NgcEntry("resource", "nvidia", "", "riva_quickstart", "2.18.0")
-DETECTOR = NgcEntry("model", "abc123xyz", "vision", "detector_weights", "1.0")
-LLAMA = NgcEntry("model", "nim", "meta", "llama3-8b-instruct", "hf")
+
 NUMBER = "made-to-fail"
-
-
-def use_key(monkeypatch: pytest.MonkeyPatch, catalogue: Catalogue, name: str) -> str:
-    secret = catalogue.keys[name].secret
-    monkeypatch.setenv("NGC_API_KEY", secret)
-    return secret
-
-
-def fetch(source: Source, artifact: LockedArtifact, content: LockedContent) -> bytes:
-    size, digest = content.content.size, content.content.digest
-    blocks = resume(
-        source.opener(artifact, content), size=size, what="a file", sleep=lambda _: None
-    )
-    return b"".join(verified(blocks, digest=digest, size=size, what="a file"))
-
-
-def file_of(artifact: LockedArtifact, path: str) -> LockedContent:
-    return next(item for item in artifact.contents if item.content.path == path)
-
-
-MODEL = "citrinet-1024/model.riva"
 
 
 @pytest.mark.parametrize("key", ["", "personal", "service", "legacy"])
 def test_a_public_model_is_pinned_and_fetched_with_every_kind_of_key(
     http: Http, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
-    if key:
-        use_key(monkeypatch, catalogue, key)
+    use_key(monkeypatch, catalogue, key)
     source = NgcSource(http)
     locked = source.resolve(CITRINET)
     files = catalogue.filesets["models", str(CITRINET).partition(":")[0]].versions
@@ -349,145 +318,12 @@ def test_pages_are_put_together(http: Http, catalogue: Catalogue) -> None:
     assert [item.path for item in locked.artifact.files] == sorted(files)
 
 
-def change(**fields: Any) -> Callable[[Any], Any]:
-    return lambda body: {**body, **fields}
-
-
-def inside(key: str, **fields: Any) -> Callable[[Any], Any]:
-    return lambda body: {**body, key: {**body[key], **fields}}
-
-
-def first_file(**fields: Any) -> Callable[[Any], Any]:
-    def edit(body: Any) -> Any:
-        body["modelFiles"][0] |= fields
-        return body
-
-    return edit
-
-
-def all_paths(path: str) -> Callable[[Any], Any]:
-    def edit(body: Any) -> Any:
-        for file in body["modelFiles"]:
-            file["path"] = path
-        return body
-
-    return edit
-
-
-VERSION, FILES = r"versions/[^/]+$", r"versions/[^/]+/files$"
-LIES: dict[str, tuple[str, Callable[[Any], Any], str]] = {
-    "a list instead of an object": (VERSION, lambda body: [body], "no JSON object"),
-    "a failure with status 200": (
-        VERSION,
-        change(requestStatus={"statusCode": "FORBIDDEN", "requestId": "r-1"}),
-        r"FORBIDDEN .*\[request r-1\]",
-    ),
-    "a status that is no text": (VERSION, inside("modelVersion", status=7), "must be text"),
-    "a version that is a list": (VERSION, change(modelVersion=[]), "must be a mapping"),
-    "another version": (VERSION, inside("modelVersion", versionId="x"), "another version"),
-    "another name": (VERSION, inside("model", name="x"), "another name"),
-    "another org": (VERSION, inside("model", orgName="x"), "another orgName"),
-    "another team": (VERSION, inside("model", teamName="x"), "another teamName"),
-    "fewer files in all": (VERSION, inside("modelVersion", totalFileCount=4), "says there are 4"),
-    "more bytes in all": (VERSION, inside("modelVersion", totalSizeInBytes=1), "NGC says 1"),
-    "a negative count": (VERSION, inside("modelVersion", totalFileCount=-1), "is -1"),
-    "an endless count": (VERSION, inside("modelVersion", totalFileCount=10**9), "is 1000000000"),
-    "files that are no list": (FILES, change(modelFiles={}), "must be a list"),
-    "no files": (FILES, change(modelFiles=[]), "lists 0 files"),
-    "a page left out": (FILES, inside("paginationInfo", totalResults=9), "says there are 5 and 9"),
-    "a page that never comes": (
-        FILES,
-        inside("paginationInfo", totalPages=2, totalResults=10),
-        "says there are 5 and 10",
-    ),
-    "the same page again": (
-        FILES,
-        change(
-            modelFiles=[{"path": "a", "sizeInBytes": 1}],
-            paginationInfo={"totalPages": 5, "totalResults": 5},
-        ),
-        "one file on some systems",
-    ),
-    "pages without end": (FILES, inside("paginationInfo", totalPages=10**8), "is 100000000"),
-    "a path out of the folder": (FILES, first_file(path="../../etc/passwd"), "'..'"),
-    "an absolute path": (FILES, first_file(path="/etc/passwd"), "not a relative"),
-    "a backslash": (FILES, first_file(path="a\\b"), "relative path"),
-    "a NUL": (FILES, first_file(path="a\0b"), "control"),
-    "a lone surrogate": (FILES, first_file(path="a\ud800"), "is not"),
-    "no path": (FILES, first_file(path=None), "must be text"),
-    "twice the same path": (FILES, all_paths("a"), "one file on some systems"),
-    "paths that differ in case": (
-        FILES,
-        lambda body: first_file(path=body["modelFiles"][1]["path"].upper())(body),
-        "one file on some systems",
-    ),
-    "a file that is a folder": (FILES, first_file(path="citrinet-1024/config"), "and a folder"),
-    "a negative size": (FILES, first_file(sizeInBytes=-1), "is -1"),
-    "a size as text": (FILES, first_file(sizeInBytes="7"), "whole number"),
-    "a size beyond belief": (FILES, first_file(sizeInBytes=2**52), "not from 0"),
-    "another size": (FILES, first_file(sizeInBytes=7), "bytes together"),
-    "a short hash": (FILES, first_file(sha256_base64="AAAA"), "SHA-256 that is none"),
-    "a hash in hex": (FILES, first_file(sha256_base64="0" * 64), "SHA-256 that is none"),
-    "a hash that is no base64": (FILES, first_file(sha256_base64="!" * 44), "SHA-256 that is none"),
-    "a hash that is a number": (FILES, first_file(sha256_base64=5), "SHA-256 that is none"),
-}
-
-
-@pytest.mark.parametrize("lie", LIES)
-def test_an_answer_that_lies_is_refused(http: Http, ngc: EmulatedNgc, lie: str) -> None:
-    where, edit, words = LIES[lie]
-    ngc.faults.add(where, edit=edit, times=None)
-    with pytest.raises(SourceError, match=words):
-        NgcSource(http).resolve(CITRINET)
-
-
-def test_an_answer_that_is_cut_in_half_is_refused(http: Http, ngc: EmulatedNgc) -> None:
-    ngc.faults.add("GET api.ngc.nvidia.com/", malformed=True)
-    with pytest.raises(SourceError, match="no JSON object"):
-        NgcSource(http).resolve(CITRINET)
-
-
-@pytest.mark.parametrize(
-    "body",
-    [b"", b"\xff", b"[" * 100_000, b'{"a": NaN}', b'{"a": 1, "a": 2}', b"{" + b" " * (17 << 20)],
-)
-def test_an_answer_that_is_no_object_is_refused(http: Http, ngc: EmulatedNgc, body: bytes) -> None:
-    ngc.faults.add("GET api.ngc.nvidia.com/", status=200, body=body)
-    with pytest.raises(SourceError, match=r"no JSON object|more than \d+ bytes"):
-        NgcSource(http).resolve(CITRINET)
-
-
-URL_LIES: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "no URL": (change(urls=[]), "the one URL"),
-    "two URLs": (lambda body: {**body, "urls": body["urls"] * 2}, "the one URL"),
-    "a number": (change(urls=[7]), "the one URL"),
-    "another file": (change(filepath=["other"]), "another file"),
-    "a changed file": (change(sha256_base64=["A" * 43 + "="]), "another file now"),
-    "a local file": (change(urls=["file:///etc/passwd"]), "no HTTP URL"),
-    "a user in the URL": (change(urls=["https://a:b@localhost/"]), "no HTTP URL"),
-    "plain HTTP elsewhere": (change(urls=["http://example.com/f"]), "plain HTTP"),
-}
-
-
-@pytest.mark.parametrize("lie", URL_LIES)
-def test_a_url_that_lies_is_not_followed(http: Http, ngc: EmulatedNgc, lie: str) -> None:
-    edit, words = URL_LIES[lie]
+def test_a_file_that_is_shorter_now_is_told(http: Http, ngc: EmulatedNgc) -> None:
     source = NgcSource(http)
     locked = source.resolve(CITRINET)
-    ngc.faults.add(r"deployable_v2.0.0/files$", edit=edit, times=None)
-    with pytest.raises(SourceError, match=words):
+    ngc.faults.add("GET xfiles", status=416, times=None)
+    with pytest.raises(SourceError, match="416"):
         fetch(source, locked, file_of(locked, MODEL))
-
-
-def test_a_relative_url_belongs_to_the_api(
-    http: Http, catalogue: Catalogue, ngc: EmulatedNgc, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    use_key(monkeypatch, catalogue, "personal")
-    source = NgcSource(http)
-    locked = source.resolve(DETECTOR)
-    path = "/v2/org/abc123xyz/team/vision/models/detector_weights/versions/1.0/files/weights.bin"
-    ngc.faults.add(r"detector_weights/1.0/files$", edit=change(urls=[path]))
-    assert len(fetch(source, locked, file_of(locked, "weights.bin"))) == 70_000
 
 
 def test_an_empty_file_is_never_asked_for(http: Http, ngc: EmulatedNgc) -> None:
@@ -501,35 +337,9 @@ def test_an_empty_file_is_never_asked_for(http: Http, ngc: EmulatedNgc) -> None:
     assert empty.content.digest == Digest.of(b"")
 
 
-def test_a_file_that_is_shorter_now_is_told(http: Http, ngc: EmulatedNgc) -> None:
-    source = NgcSource(http)
-    locked = source.resolve(CITRINET)
-    ngc.faults.add("GET xfiles", status=416, times=None)
-    with pytest.raises(SourceError, match="416"):
-        fetch(source, locked, file_of(locked, MODEL))
-
-
 @pytest.mark.parametrize("where", [{}, {"org": "a", "name": "b"}, {"type": "x"}])
 def test_a_lock_that_names_no_item_is_refused(http: Http, where: dict[str, str]) -> None:
     good = NgcSource(http).resolve(CITRINET)
     bad = {**good.origin.where, **where} if "type" in where else where
     with pytest.raises(SourceError, match="the lock has an ngc origin"):
         Item.of(type(good.origin)("ngc", bad))
-
-
-@given(st.one_of(st.none(), st.text(max_size=60), st.integers(), st.binary(max_size=60)))
-@settings(deadline=None)
-def test_a_hash_is_a_hash_or_nothing_or_an_error(value: object) -> None:
-    try:
-        found = digest_of(value, "a file")
-    except SourceError:
-        return
-    assert found is None or len(found.hex) == 64
-
-
-@given(st.binary(min_size=0, max_size=40))
-@settings(deadline=None)
-def test_a_true_hash_is_read_back(data: bytes) -> None:
-    digest = hashlib.sha256(data)
-    text = base64.b64encode(digest.digest()).decode()
-    assert digest_of(text, "a file") == f"sha256:{digest.hexdigest()}"
