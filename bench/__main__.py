@@ -112,7 +112,7 @@ def _find(wanted: list[Peer], *, install: bool) -> tuple[list[Peer], dict[str, s
 
 
 def _folder(work: Path | None) -> Path:
-    parent = work or programs.TOOLS.parent / "bench"
+    parent = work or programs.CHECKOUT / ".cache" / "bench"
     parent.mkdir(parents=True, exist_ok=True)
     return Path(tempfile.mkdtemp(prefix="run-", dir=parent))
 

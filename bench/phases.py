@@ -121,19 +121,22 @@ class Bench:
         files = sorted(path for path in bundle.iterdir() if path.is_file())
         sums, names = job.inputs.folder / "sums", job.inputs.folder / "names"
         names.write_text("".join(f"{path}\n" for path in files))
-        sha, shell, cores = tool("sha256sum"), tool("sh"), len(os.sched_getaffinity(0))
-        # Everything that follows is read from variables: a path may hold any character.
-        env = {"NAMES": str(names), "SUMS": str(sums), "SHA": str(sha)}
-        listing = Task(
-            [[shell, "-c", 'tr "\\n" "\\0" <"$NAMES" | xargs -0 "$SHA" >"$SUMS"']], env=env
-        )
-        measure.run(listing, job.inputs.folder)
-        together = f'tr "\\n" "\\0" <"$NAMES" | xargs -0 -n 1 -P {cores} "$SHA"'
+        sha, openssl, cores = tool("sha256sum"), tool("openssl"), len(os.sched_getaffinity(0))
+        # All that varies is read from variables: a path may hold any character.
+        env = {"NAMES": str(names), "SUMS": str(sums), "SHA": str(sha), "OPENSSL": str(openssl)}
+
+        def shell(command: str) -> Task:
+            each = f'tr "\\n" "\\0" <"$NAMES" | xargs -0 {command}'
+            return Task([[tool("sh"), "-c", each]], env=env)
+
+        measure.run(shell('"$SHA" >"$SUMS"'), job.inputs.folder)
+        many = f"-n 1 -P {cores}"
         tasks = {
             "dray": Task([[tool("dray"), "verify", bundle, "--pub", public, "--json"]]),
             "sha256sum -c": Task([[sha, "-c", sums]]),
-            f"sha256sum, {cores} at once": Task([[shell, "-c", together]], env=env),
-            "openssl dgst -sha256": Task([[tool("openssl"), "dgst", "-sha256", *files]]),
+            f"sha256sum, {cores} at once": shell(f'{many} "$SHA"'),
+            "openssl dgst -sha256": Task([[openssl, "dgst", "-sha256", *files]]),
+            f"openssl dgst, {cores} at once": shell(f'{many} "$OPENSSL" dgst -sha256'),
         }
         notes = {"dray": "signature, chunks and every blob in them"}
         for number in range(self.rounds):
