@@ -107,8 +107,8 @@ class ChunkFile:
         """
         end = len(prefix) + sum(ustar.span(span.size) for span in spans)
         with self.writing() as handle:
-            os.pwrite(handle, prefix, 0)
-            os.pwrite(handle, ustar.TRAILER, end)
+            write_all(handle, prefix, 0)
+            write_all(handle, ustar.TRAILER, end)
             os.ftruncate(handle, end + len(ustar.TRAILER))
             os.fsync(handle)
         with medium_errors(self.path):
@@ -135,17 +135,23 @@ class ChunkFile:
         bad = [check for check in checks if not check.good()]
         if bad or position != end + len(ustar.TRAILER):
             message = f"{self.path.name} on the medium has other bytes than were written"
-            digests = [check.span.blob for check in bad if check.span]
+            digests = [check.blob for check in bad if check.blob]
             raise ReadBackError(message, tuple(dict.fromkeys(digests or [s.blob for s in spans])))
         parts = tuple(check.digest() for check in checks if check.span)
         return Sealed(Digest("sha256:" + whole.hexdigest()), parts)
 
 
 class _Check:
-    """A stretch of the file while it is read back: literal bytes, or a span's data."""
+    """A stretch of the file while it is read back: literal bytes, or a span's data.
 
-    def __init__(self, literal: bytes, start: int, span: Span | None = None) -> None:
+    ``blob`` is what has to be written again when the stretch is bad: None for what sealing writes.
+    """
+
+    def __init__(
+        self, literal: bytes, start: int, span: Span | None = None, blob: Digest | None = None
+    ) -> None:
         self.span, self.start = span, start
+        self.blob = span.blob if span else blob
         self.size = span.size if span else len(literal)
         self._expected = zlib.crc32(literal) if span is None else span.crc
         hashing = span is not None and (span.digest is None or span.crc is None)
@@ -180,10 +186,11 @@ class _Check:
 
 def _checks(spans: Sequence[Span]) -> Iterator[_Check]:
     for span in spans:
-        yield _Check(ustar.header(span.name, span.size), span.offset - ustar.RECORD)
+        head = ustar.header(span.name, span.size)
+        yield _Check(head, span.offset - ustar.RECORD, blob=span.blob)
         yield _Check(b"", span.offset, span)
         if padding := ustar.padding(span.size):
-            yield _Check(bytes(padding), span.offset + span.size)
+            yield _Check(bytes(padding), span.offset + span.size, blob=span.blob)
 
 
 def write_all(handle: int, data: bytes | memoryview, offset: int) -> None:

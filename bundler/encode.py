@@ -21,7 +21,7 @@ from bundle.encoding import FRAME, decode
 from bundle.errors import SourceError, VerificationError
 from bundle.transfer import resume
 from bundler.chunkfile import ChunkFile, Span, medium_errors, write_all
-from bundler.fetch import Stop
+from bundler.fetch import OtherBytes, check, other_bytes, pause, unpinned
 
 if TYPE_CHECKING:
     import threading
@@ -130,18 +130,26 @@ class Encoder:
     def encode(self, digest: Digest, size: int, open_at: OpenAt, what: str) -> None:
         """Write one blob, from its first frame or from where a killed run stopped.
 
-        Raises :class:`SourceError` when the upstream has other bytes than are pinned; the tape
-        stands where it stood then.
+        Raises :class:`SourceError` when the upstream fails, or has other bytes than are pinned; the
+        tape stands where it stood then.
         """
         before = (self.tape.number, self.tape.position)
         try:
-            encoding, sha, plain, stored = self._recover(digest, size)
-            self._run(digest, size, open_at, what, (encoding, sha, plain, stored))
+            state = self._recover(digest, size)
+            try:
+                self._run(digest, size, open_at, what, state)
+            except OtherBytes:
+                if not state[2]:
+                    raise
+                # What an earlier run, or another upstream, has left may be what is wrong.
+                self.tape.number, self.tape.position = before
+                self._run(digest, size, open_at, what, self._recover(digest, size))
         except SourceError:
             self.tape.number, self.tape.position = before
             raise
 
     def _recover(self, digest: Digest, size: int) -> tuple[str, hashlib._Hash, int, int]:
+        """Return encoding, hash, bytes of the blob and stored bytes that are on the medium."""
         encoding, plain, stored = self.journal.frames.get(digest, ("", 0, 0))
         before = (self.tape.number, self.tape.position)
         self.tape.begin()
@@ -152,6 +160,7 @@ class Encoder:
         count = 0
         try:
             for block in decode(blocks, encoding, size=size, what=str(digest)):
+                check(self.stop)
                 sha.update(block)
                 count += len(block)
         except VerificationError:
@@ -160,7 +169,6 @@ class Encoder:
             self.tape.number, self.tape.position = before
             self.tape.begin()
             return "", hashlib.sha256(), 0, 0
-        self.on_bytes(plain)
         return encoding, sha, plain, stored
 
     def _run(
@@ -172,25 +180,27 @@ class Encoder:
         state: tuple[str, hashlib._Hash, int, int],
     ) -> None:
         encoding, sha, plain, stored = state
-        blocks = resume(open_at, size=size, start=plain, what=what)
-        with ThreadPoolExecutor(2, "zstd") as pool:
-            waiting: deque[tuple[int, Future[bytes]]] = deque()
-            for frame in _frames(blocks):
-                sha.update(frame)
-                encoding = encoding or _choose(frame)
-                made = pool.submit(_compress if encoding == "zstd" else bytes, frame)
-                waiting.append((len(frame), made))
-                while len(waiting) > AHEAD:
+        self.on_bytes(plain)
+        try:
+            with unpinned(what), ThreadPoolExecutor(2, "zstd") as pool:
+                blocks = resume(open_at, size=size, start=plain, what=what, sleep=pause(self.stop))
+                waiting: deque[tuple[int, Future[bytes]]] = deque()
+                for frame in _frames(blocks):
+                    sha.update(frame)
+                    encoding = encoding or _choose(frame)
+                    made = pool.submit(_compress if encoding == "zstd" else bytes, frame)
+                    waiting.append((len(frame), made))
+                    while len(waiting) > AHEAD:
+                        plain, stored = self._write(digest, encoding, waiting, plain, stored)
+                while waiting:
                     plain, stored = self._write(digest, encoding, waiting, plain, stored)
-            while waiting:
-                plain, stored = self._write(digest, encoding, waiting, plain, stored)
-        if sha.hexdigest() != digest.hex:
-            self.journal.write(frames=digest, encoding="", plain=0, stored=0)
-            self.on_bytes(-size)
-            raise SourceError(
-                f"{what}: upstream sent other bytes than {digest}",
-                hint="run again; if it stays so, somebody between here and there changes bytes",
-            )
+            if sha.hexdigest() != digest.hex:
+                raise other_bytes(f"{what}: upstream sent other bytes than {digest}")
+        except SourceError as error:
+            self.on_bytes(-plain)
+            if isinstance(error, OtherBytes):
+                self.journal.write(frames=digest, encoding="", plain=0, stored=0)
+            raise
         parts = self.tape.finish(digest, encoding)
         rows = [[part.chunk, part.offset, part.size, part.digest] for part in parts]
         self.journal.write(encoded=digest, encoding=encoding, parts=rows)
@@ -209,8 +219,7 @@ class Encoder:
         plain, stored = plain + count, stored + len(data)
         self.journal.write(frames=digest, encoding=encoding, plain=plain, stored=stored)
         self.on_bytes(count)
-        if self.stop.is_set():
-            raise Stop("interrupted", hint="run the same command again")
+        check(self.stop)
         return plain, stored
 
 

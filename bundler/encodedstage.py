@@ -8,17 +8,20 @@ from bundle import ustar
 from bundle.errors import DrayError, SourceError
 from bundler.chunkfile import ReadBackError
 from bundler.encode import Encoder, Tape, spans
+from bundler.fetch import check, unpinned
 from bundler.packing import room
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from bundle.digest import Digest
     from bundler.chunkfile import ChunkFile
     from bundler.journal import Journal
     from bundler.plan import Plan
     from bundler.sources.base import OpenAt
+
+    Sources = Iterable[tuple[Callable[[], OpenAt], str]]
 
 
 class EncodedStage:
@@ -43,27 +46,35 @@ class EncodedStage:
         end = start + room(plan.options.chunk_size, start)
         self.tape = Tape(chunk, len(plan.packing.sizes) + 1, start, end)
 
-    def run(
-        self, open_blob: Callable[[Digest], tuple[OpenAt, str]]
-    ) -> tuple[Digest, DrayError] | None:
+    def run(self, sources: Callable[[Digest], Sources]) -> tuple[Digest, DrayError] | None:
         """Write what the journal does not have; return the blob that failed, if one did."""
         self._forget_lost()
         encoder = Encoder(self.tape, self.journal, self.stop, self.on_bytes)
         for digest in self.plan.encode:
-            size = self.plan.lock.blobs[digest]
             known = self.journal.encoded.get(digest)
             if known:
                 self.tape.seek(known[1])
-                self.on_bytes(size)
+                self.on_bytes(self.plan.lock.blobs[digest])
                 continue
             self._seal(self.tape.number - 1)
-            open_at, what = open_blob(digest)
-            try:
-                encoder.encode(digest, size, open_at, what)
-            except SourceError as error:
+            if error := self._encode(encoder, digest, sources(digest)):
                 return digest, error
         self._seal(self.tape.number)
         return None
+
+    def _encode(self, encoder: Encoder, digest: Digest, sources: Sources) -> SourceError | None:
+        """Write a blob from the first artifact that has it."""
+        failed: SourceError | None = None
+        for opened, what in sources:
+            try:
+                with unpinned(what):
+                    open_at = opened()
+                encoder.encode(digest, self.plan.lock.blobs[digest], open_at, what)
+            except SourceError as error:
+                failed = failed or error
+                continue
+            return None
+        return failed
 
     def _seal(self, last: int) -> None:
         """Seal the finished chunks up to ``last``."""
@@ -71,7 +82,9 @@ class EncodedStage:
         for number in range(self.tape.first, last + 1):
             if number in members and number not in self.journal.sealed:
                 try:
-                    sealed = self.chunk(number).seal(self.plan.prefix, members[number])
+                    sealed = self.chunk(number).seal(
+                        self.plan.prefix, members[number], lambda _count: check(self.stop)
+                    )
                 except ReadBackError as error:
                     self._rewind(error.digests[0])
                     raise
@@ -79,18 +92,19 @@ class EncodedStage:
                 self.journal.write(sealed=number, digest=sealed.digest, parts=parts)
 
     def _forget_lost(self) -> None:
-        members = spans(self.journal.encoded)
-        for number, found in members.items():
+        sizes = self.sizes()
+        for number, found in spans(self.journal.encoded).items():
+            chunk = self.chunk(number)
             if number not in self.journal.sealed:
-                self.chunk(number).recall()
-            elif not self.chunk(number).path.is_file():
+                chunk.recall()
+            elif not chunk.path.is_file() or chunk.path.stat().st_size != sizes[number]:
                 self._rewind(found[0].blob)
                 return
 
     def _rewind(self, digest: Digest) -> None:
         """Forget a blob and all after it, and take their chunks back to writing."""
         first = self.journal.encoded[digest][1][0].chunk
-        opened = [number for number in self.journal.sealed if number >= first]
+        opened = [number for number in list(self.journal.sealed) if number >= first]
         self.journal.write(rewound=digest)
         for number in opened:
             if number >= self.tape.first and self.chunk(number).path.is_file():

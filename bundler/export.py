@@ -6,18 +6,20 @@ from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bundle.chunks import Chunk, Part, StoredBlob, chunk_name, member_name
 from bundle.digest import Digest
 from bundle.errors import DrayError, SourceError
-from bundler.chunkfile import ChunkFile, ReadBackError, Span
+from bundler.chunkfile import PARTIAL, ChunkFile, ReadBackError, Span, medium_errors
 from bundler.encodedstage import EncodedStage
-from bundler.fetch import Sink, Stop, fetch
+from bundler.fetch import Sink, Stop, check, fetch, unpinned
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from bundler.journal import Journal
     from bundler.lock import LockedArtifact, LockedContent
@@ -66,7 +68,8 @@ class Export:
         self.outcome = Outcome()
         self.users = self._users()
         self._left: dict[int, set[Digest]] = {}
-        self._again: set[Digest] = set()
+        self._again: set[tuple[int, Digest]] = set()
+        self._running: dict[Future[None], Digest | int] = {}
 
     def _users(self) -> dict[Digest, list[tuple[LockedArtifact, LockedContent]]]:
         found: dict[Digest, list[tuple[LockedArtifact, LockedContent]]] = {}
@@ -80,43 +83,61 @@ class Export:
         folder = self.plan.folder(self.plan.placed[number - 1], self.bundle)
         return ChunkFile(folder / chunk_name(self.bundle, number))
 
+    def folders(self) -> list[Path]:
+        """Return the folders of all media."""
+        count = len(self.plan.options.media) or len(self.plan.options.folders) or 1
+        return [self.plan.folder(number, self.bundle) for number in range(count)]
+
     def run(self) -> Outcome:
         """Fetch and seal whatever the journal does not have; raise :class:`Stop` when told to."""
-        for number in range(len(self.plan.options.media) or len(self.plan.options.folders) or 1):
-            self.plan.folder(number, self.bundle).mkdir(parents=True, exist_ok=True)
+        for folder in self.folders():
+            with medium_errors(folder):
+                folder.mkdir(parents=True, exist_ok=True)
         todo = self._todo()
-        stage = EncodedStage(
-            self.plan, self.journal, self.chunk, stop=self.stop, on_bytes=self.on_bytes
-        )
+        encoded = set(self.journal.encoded)
         with (
             ThreadPoolExecutor(self.workers, "fetch") as fetchers,
             ThreadPoolExecutor(2, "seal") as sealers,
         ):
-            running: dict[Future[None], Digest | int] = {}
             try:
                 if self.plan.encode:
-                    running[sealers.submit(self._encode, stage)] = ENCODED
-                self._loop(todo, fetchers, sealers, running)
+                    self._running[sealers.submit(self._encode)] = ENCODED
+                self._loop(todo, fetchers, sealers)
             except BaseException:
                 self.stop.set()
                 raise
-        if self.stop.is_set():
-            raise Stop("interrupted", hint="run the same command again: what is written is kept")
+        check(self.stop)
         if not self.outcome.failures:
             self._collect()
-            self._collect_encoded(stage)
+            self._collect_encoded(encoded)
+            self._sweep()
         return self.outcome
 
-    def _encode(self, stage: EncodedStage) -> None:
-        def open_blob(digest: Digest) -> tuple[OpenAt, str]:
-            locked, content = self.users[digest][0]
-            return self._open(locked, content), f"{locked.artifact.name}: {digest.short}"
+    def _stage(self) -> EncodedStage:
+        return EncodedStage(
+            self.plan, self.journal, self.chunk, stop=self.stop, on_bytes=self.on_bytes
+        )
 
-        if failed := stage.run(open_blob):
-            digest, error = failed
+    def _encode(self) -> None:
+        try:
+            failed = self._stage().run(self._sources)
+        except ReadBackError:
+            # Its blobs are forgotten by now, with all that was written after them: once more.
+            failed = self._stage().run(self._sources)
+        if failed:
+            self._fail([failed[0]], failed[1])
+
+    def _fail(self, digests: Iterable[Digest], error: DrayError) -> None:
+        for digest in digests:
             for locked, _content in self.users[digest]:
                 self.outcome.failures.setdefault(locked.artifact.name, error)
-        self.outcome.fetched += sum(self.plan.lock.blobs[d] for d in self.journal.encoded)
+
+    def _sweep(self) -> None:
+        """Remove partial files, of chunks that the bundle does not have: all of its are sealed."""
+        for folder in self.folders():
+            for path in folder.glob(f"{self.bundle}.chunk-*.tar{PARTIAL}"):
+                with medium_errors(path):
+                    path.unlink()
 
     def _todo(self) -> deque[Digest]:
         """Return the blobs to fetch, largest first, and forget sealed chunks that have gone."""
@@ -130,14 +151,19 @@ class Export:
     def _forget_lost(self) -> None:
         """Fetch again what was sealed and is not there, and open the other chunks of its blobs."""
         lost: set[Digest] = set()
-        for number in list(self.journal.sealed):
-            if number > len(self.plan.packing.sizes):
-                continue  # the encoded stage looks after its own
+        planned = [n for n in self.journal.sealed if n <= len(self.plan.packing.sizes)]
+        for number in planned:  # the encoded stage looks after its own
             path, size = self.chunk(number).path, self.plan.packing.sizes[number - 1]
             if not path.is_file() or path.stat().st_size != size:
                 self.journal.write(unsealed=number)
-                lost.update(piece.digest for piece in self.plan.packing.chunks[number - 1])
-        for digest in lost:
+                lost.update(self._members(number))
+            else:  # a run that was killed had begun to open it
+                lost.update(d for d in self._members(number) if d not in self.journal.done)
+        self._undo(lost)
+
+    def _undo(self, digests: Iterable[Digest]) -> None:
+        """Forget blobs, and take sealed chunks that hold something of them back to writing."""
+        for digest in digests:
             self.journal.write(undone=digest)
             for number in {piece.chunk for piece in self.pieces[digest]}:
                 if number in self.journal.sealed:
@@ -145,12 +171,9 @@ class Export:
                     self.chunk(number).reopen()
 
     def _loop(
-        self,
-        todo: deque[Digest],
-        fetchers: ThreadPoolExecutor,
-        sealers: ThreadPoolExecutor,
-        running: dict[Future[None], Digest | int],
+        self, todo: deque[Digest], fetchers: ThreadPoolExecutor, sealers: ThreadPoolExecutor
     ) -> None:
+        running = self._running
         while (todo or running) and not self.stop.is_set():
             while todo and sum(isinstance(key, Digest) for key in running.values()) < self.workers:
                 digest = todo.popleft()
@@ -159,17 +182,17 @@ class Export:
                 else:
                     running[fetchers.submit(self._fetch, digest)] = digest
                     continue
-                self._seal_full(digest, sealers, running)
+                self._seal_full(digest, sealers)
             done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
             for future in done:
+                if future not in running:
+                    continue  # settled with another one
                 key = running.pop(future)
                 self._settle(future, key, todo)
                 if isinstance(key, Digest) and not self.stop.is_set():
-                    self._seal_full(key, sealers, running)
+                    self._seal_full(key, sealers)
 
-    def _seal_full(
-        self, digest: Digest, sealers: ThreadPoolExecutor, running: dict[Future[None], Digest | int]
-    ) -> None:
+    def _seal_full(self, digest: Digest, sealers: ThreadPoolExecutor) -> None:
         if digest not in self.journal.done:
             return
         for number in {piece.chunk for piece in self.pieces[digest]}:
@@ -179,41 +202,50 @@ class Export:
             left.discard(digest)
             if not left:
                 del self._left[number]
-                running[sealers.submit(self._seal, number)] = number
+                self._running[sealers.submit(self._seal, number)] = number
 
     def _settle(self, future: Future[None], key: Digest | int, todo: deque[Digest]) -> None:
         error = future.exception()
-        if error is None or isinstance(error, Stop):
+        if error is None:
+            if isinstance(key, Digest):
+                self.outcome.fetched += self.plan.lock.blobs[key]
             return
-        if isinstance(error, ReadBackError) and isinstance(key, int):
+        if isinstance(error, Stop):
+            return
+        if isinstance(error, ReadBackError) and isinstance(key, int) and key != ENCODED:
             self._refetch(key, error, todo)
             return
-        if not isinstance(error, DrayError):
-            raise error
-        if key == ENCODED:
-            self.stop.set()
-            raise error
-        concerned = [key] if isinstance(key, Digest) else self._members(key)
-        for digest in concerned:
-            for locked, _content in self.users[digest]:
-                self.outcome.failures.setdefault(locked.artifact.name, error)
         if not isinstance(error, SourceError):
             # The medium failed: nothing else can be written there either.
             self.stop.set()
             raise error
+        self._fail([key] if isinstance(key, Digest) else [], error)
 
     def _members(self, number: int) -> list[Digest]:
         return [piece.digest for piece in self.plan.packing.chunks[number - 1]]
 
     def _refetch(self, number: int, error: ReadBackError, todo: deque[Digest]) -> None:
-        if self._again & set(error.digests):
+        """Fetch again what a chunk has lost; a blob that is cut, into all its chunks.
+
+        Nothing is written to a chunk while it is being sealed: those are waited for.
+        """
+        pairs = {(number, digest) for digest in error.digests}
+        if self._again & pairs:
             raise error
-        self._again.update(error.digests)
-        self._left[number] = set(self._members(number))
+        self._again |= pairs
+        self._left.setdefault(number, set())
+        others = {piece.chunk for digest in error.digests for piece in self.pieces[digest]}
+        sealing = [future for future, key in self._running.items() if key in others]
+        for future in sealing:
+            wait([future])
+            if key := self._running.pop(future, None):
+                self._settle(future, key, todo)
+        self._undo(error.digests)
         for digest in error.digests:
-            self.journal.write(undone=digest)
-        todo.extend(error.digests)
-        todo.extend(set(self._members(number)) - set(error.digests))
+            for piece in self.pieces[digest]:
+                self._left.setdefault(piece.chunk, set()).add(digest)
+            if digest not in todo:
+                todo.append(digest)
 
     def _keep(self, digest: Digest) -> None:
         size = self.plan.lock.blobs[digest]
@@ -221,29 +253,35 @@ class Export:
         self.on_bytes(size)
 
     def _fetch(self, digest: Digest) -> None:
-        users = self.users[digest]
+        """Fetch a blob from the first artifact that has it."""
         last: SourceError | None = None
-        for locked, content in users:
+        for locked, content in self.users[digest]:
+            what = f"{locked.artifact.name}: {digest.short}"
             sink = Sink(digest, self.pieces[digest], self.chunk)
             try:
+                with unpinned(what):
+                    open_at = self._open(locked, content)
                 crcs = fetch(
-                    self._open(locked, content),
+                    open_at,
                     sink,
-                    what=f"{locked.artifact.name}: {digest.short}",
+                    what=what,
                     journal=self.journal,
                     stop=self.stop,
                     on_bytes=self.on_bytes,
                 )
             except SourceError as error:
-                last = error
+                last = last or error
                 continue
             finally:
                 sink.close()
             self.journal.write(done=digest, crc=list(crcs))
-            self.outcome.fetched += sink.size
             return
         assert last is not None  # noqa: S101  (a blob has a user)
         raise last
+
+    def _sources(self, digest: Digest) -> Iterator[tuple[Callable[[], OpenAt], str]]:
+        for locked, content in self.users[digest]:
+            yield partial(self._open, locked, content), f"{locked.artifact.name}: {digest.short}"
 
     def _open(self, locked: LockedArtifact, content: LockedContent) -> OpenAt:
         if content.text is not None:
@@ -251,9 +289,14 @@ class Export:
         return self.opener(locked, content)
 
     def _seal(self, number: int) -> None:
+        check(self.stop)
         spans = [self._span(piece) for piece in self.plan.packing.chunks[number - 1]]
-        sealed = self.chunk(number).seal(self.plan.prefix, spans, self.on_sealed)
+        sealed = self.chunk(number).seal(self.plan.prefix, spans, self._read_back)
         self.journal.write(sealed=number, digest=sealed.digest, parts=list(sealed.parts))
+
+    def _read_back(self, count: int) -> None:
+        check(self.stop)
+        self.on_sealed(count)
 
     def _span(self, piece: Piece) -> Span:
         crc = self.journal.done[piece.digest][piece.part or 0]
@@ -261,11 +304,13 @@ class Export:
         whole = piece.digest if piece.part is None else None
         return Span(name, piece.offset, piece.size, crc, whole, piece.digest)
 
-    def _collect_encoded(self, stage: EncodedStage) -> None:
+    def _collect_encoded(self, before: set[Digest]) -> None:
         for digest, (encoding, parts) in self.journal.encoded.items():
-            blob = StoredBlob(digest, self.plan.lock.blobs[digest], encoding, parts)
-            self.outcome.blobs.append(blob)
-        for number, size in sorted(stage.sizes().items()):
+            size = self.plan.lock.blobs[digest]
+            self.outcome.blobs.append(StoredBlob(digest, size, encoding, parts))
+            self.outcome.kept += size if digest in before else 0
+            self.outcome.fetched += 0 if digest in before else size
+        for number, size in sorted(self._stage().sizes().items()):
             name = chunk_name(self.bundle, number)
             self.outcome.chunks.append(
                 Chunk(number, name, size, self.journal.sealed[number].digest)

@@ -6,13 +6,13 @@ import hashlib
 import os
 import time
 import zlib
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from bundle import ustar
 from bundle.chunks import member_name
 from bundle.digest import BLOCK
-from bundle.errors import PartlyDone, SourceError
+from bundle.errors import DrayError, PartlyDone, SourceError, TransferError, VerificationError
 from bundle.transfer import resume
 from bundler.chunkfile import ChunkFile, medium_errors, write_all
 
@@ -34,6 +34,29 @@ WRITE_OUT = 16 << 20
 class Stop(PartlyDone):
     """The run was told to stop."""
 
+    def __init__(self) -> None:
+        super().__init__("interrupted", hint="run the same command again: what is written is kept")
+
+
+def check(stop: threading.Event) -> None:
+    """Raise :class:`Stop` when the run was told to stop."""
+    if stop.is_set():
+        raise Stop
+
+
+def pause(stop: threading.Event) -> Callable[[float], None]:
+    """Return a function that sleeps some seconds, and raises :class:`Stop` as soon as told to."""
+
+    def sleep(seconds: float) -> None:
+        if stop.wait(seconds):
+            raise Stop
+
+    return sleep
+
+
+class OtherBytes(SourceError):
+    """The upstream has other bytes than are pinned."""
+
 
 class Sink:
     """A blob's pieces in their chunks: takes its bytes in order and hashes them."""
@@ -43,12 +66,15 @@ class Sink:
     ) -> None:
         self.digest, self.pieces, self._chunk = digest, pieces, chunk
         self.size = sum(piece.size for piece in pieces)
-        self.whole = hashlib.sha256()
-        self.crcs = [0] * len(pieces)
-        self.position = 0
-        self._number = 0
         self._open = ExitStack()
         self._handle = -1
+        self.rewind()
+
+    def rewind(self) -> None:
+        """Begin, or begin again: nothing counts as written."""
+        self.whole = hashlib.sha256()
+        self.crcs = [0] * len(self.pieces)
+        self.position = 0
         self._enter(0)
 
     def _enter(self, number: int) -> None:
@@ -62,8 +88,7 @@ class Sink:
     def recover(self, count: int, stop: threading.Event) -> None:
         """Hash the first ``count`` bytes that an earlier run wrote."""
         while self.position < count:
-            if stop.is_set():
-                raise Stop("interrupted", hint="run the same command again")
+            check(stop)
             piece = self._piece()
             inside = self.position - piece.start
             most = min(BLOCK, piece.size - inside, count - self.position)
@@ -133,23 +158,71 @@ def fetch(
 ) -> tuple[int, ...]:
     """Fetch a blob into its sink and return the CRC-32 of each piece, for the reading back.
 
-    Raises :class:`SourceError` when the upstream has other bytes than are pinned: nothing of it is
-    recorded as done.
+    Raises :class:`SourceError` when the upstream fails, or has other bytes than are pinned: nothing
+    of it is recorded as done.
     """
-    start = journal.reached.get(sink.digest, 0)
-    sink.recover(min(start, sink.size), stop)
+    sink.recover(min(journal.reached.get(sink.digest, 0), sink.size), stop)
+    recovered = sink.position
+    try:
+        _pass(open_at, sink, what, journal, stop, on_bytes)
+    except OtherBytes:
+        if not recovered:
+            raise
+        # What an earlier run, or another upstream, has left may be what is wrong.
+        sink.rewind()
+        _pass(open_at, sink, what, journal, stop, on_bytes)
+    return sink.finish()
+
+
+def _pass(
+    open_at: OpenAt,
+    sink: Sink,
+    what: str,
+    journal: Journal,
+    stop: threading.Event,
+    on_bytes: Callable[[int], object],
+) -> None:
+    """Fetch what the sink lacks; whatever fails, the journal knows how far that came."""
     on_bytes(sink.position)
-    for block in _marked(open_at, sink, what, journal, stop):
-        sink.write(block)
-        on_bytes(len(block))
-    if sink.whole.hexdigest() != sink.digest.hex:
+    try:
+        with unpinned(what):
+            for block in _marked(open_at, sink, what, journal, stop):
+                sink.write(block)
+                on_bytes(len(block))
+        if sink.whole.hexdigest() != sink.digest.hex:
+            raise other_bytes(f"{what}: upstream sent other bytes than {sink.digest}")
+    except OtherBytes:
         journal.write(undone=sink.digest)
         on_bytes(-sink.position)
-        raise SourceError(
-            f"{what}: upstream sent other bytes than {sink.digest}",
-            hint="run again; if it stays so, somebody between here and the upstream changes bytes",
-        )
-    return sink.finish()
+        raise
+    except (SourceError, Stop):
+        if sink.position > journal.reached.get(sink.digest, 0):
+            journal.write(at=sink.digest, bytes=sink.position)
+        on_bytes(-sink.position)
+        raise
+
+
+def other_bytes(message: str) -> OtherBytes:
+    """Return the failure of an upstream that does not have what is pinned."""
+    hint = "run again; if it stays so, somebody between here and the upstream changes bytes"
+    return OtherBytes(message, hint=hint)
+
+
+@contextmanager
+def unpinned(what: str) -> Iterator[None]:
+    """Turn what a source found wrong with its bytes, or its set-up, into a :class:`SourceError`.
+
+    It is a failure of one artifact: neither of the medium, nor of what was signed.
+    """
+    try:
+        yield
+    except VerificationError as error:
+        message = error.message if error.message.startswith(what) else f"{what}: {error.message}"
+        raise other_bytes(message) from None
+    except (PartlyDone, TransferError):
+        raise
+    except DrayError as error:
+        raise SourceError(error.message, hint=error.hint) from None
 
 
 def _marked(
@@ -157,11 +230,10 @@ def _marked(
 ) -> Iterator[bytes]:
     """Yield the blob's remaining blocks, and note in the journal how far they are written."""
     marked, when = sink.position, time.monotonic()
-    for block in resume(open_at, size=sink.size, start=sink.position, what=what):
+    start = sink.position
+    for block in resume(open_at, size=sink.size, start=start, what=what, sleep=pause(stop)):
         yield block
-        if stop.is_set():
-            journal.write(at=sink.digest, bytes=sink.position)
-            raise Stop("interrupted", hint="run the same command again")
+        check(stop)
         late = time.monotonic() - when > MARK_SECONDS
         if sink.position - marked >= MARK_BYTES or (late and sink.position > marked):
             journal.write(at=sink.digest, bytes=sink.position)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from bundle.chunks import Part
 from bundle.digest import Digest, is_digest
 from bundle.errors import UsageError
-from bundler.chunkfile import Sealed
+from bundler.chunkfile import Sealed, medium_errors, sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,17 +23,19 @@ if TYPE_CHECKING:
 class Journal:
     """One JSON object a line, appended; a torn last line is what a crash leaves and is ignored.
 
-    ``plan`` identifies lock and options; ``done`` are blobs that were hashed and written, with the
-    CRC-32 of their pieces; ``reached`` is how many bytes of a cut blob were written; ``sealed`` are
-    chunks that were read back, by number, with their digest and those of their members. Of the
-    blobs that are stored one after another because their stored size is not known before,
-    ``encoded`` are those written, in order, and ``frames`` is how far a cut one came: encoding,
-    bytes of the blob, bytes stored.
+    ``plan`` identifies lock and options; ``placed`` is the medium of each chunk, counted from 0,
+    because free space may have decided that, and another run finds less of it. ``done`` are blobs
+    that were hashed and written, with the CRC-32 of their pieces; ``reached`` is how many bytes of
+    a cut blob were written; ``sealed`` are chunks that were read back, by number, with their digest
+    and those of their members. Of the blobs that are stored one after another because their stored
+    size is not known before, ``encoded`` are those written, in order, and ``frames`` is how far a
+    cut one came: encoding, bytes of the blob, bytes stored.
     """
 
     path: Path
     plan: str = ""
     created: str = ""
+    placed: tuple[int, ...] = ()
     done: dict[Digest, tuple[int, ...]] = field(default_factory=dict)
     reached: dict[Digest, int] = field(default_factory=dict)
     sealed: dict[int, Sealed] = field(default_factory=dict)
@@ -42,45 +45,54 @@ class Journal:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def open(cls, path: Path, *, plan: str, created: str) -> Journal:
-        """Open or begin the journal; refuse a second run at once, and another plan's journal."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        journal = cls(path)
-        journal._file = path.open("a+b", buffering=0)
+    def open(cls, path: Path, *, plan: str, created: str, placed: tuple[int, ...] = ()) -> Journal:
+        """Open or begin the journal; refuse a second run at once, and another plan's journal.
+
+        Raises :class:`UsageError`, and :class:`bundler.chunkfile.MediumError` where no file can be.
+        """
+        with medium_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            journal = cls(path, _file=path.open("a+b", buffering=0))
         try:
-            fcntl.flock(journal._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            with medium_errors(path):
+                _take(journal._file, path)
+            journal._replay()
+            if not journal.plan:
+                journal.write(plan=plan, created=created, placed=list(placed))
+                with medium_errors(path):
+                    sync_folder(path.parent)
+            journal._check_plan(plan)
+        except BaseException:
             journal.close()
-            message = f"another export is writing to {path.parent}"
-            raise UsageError(message, hint="wait for it to end") from None
-        journal._replay()
-        if not journal.plan:
-            journal._write({"plan": plan, "created": created})
-            journal.plan, journal.created = plan, created
-        if journal.plan != plan:
-            journal.close()
-            raise UsageError(
-                f"{path.parent} holds an unfinished export of another lock, or with other options",
-                hint="finish it with that lock and those options, or start again with --restart",
-            )
+            raise
         return journal
 
+    def _check_plan(self, plan: str) -> None:
+        if self.plan != plan:
+            raise UsageError(
+                f"{self.path.parent} holds an unfinished export of another lock, "
+                "or with other options",
+                hint="finish it with that lock and those options, or start again with --restart",
+            )
+
     def _replay(self) -> None:
-        data = self.path.read_bytes()
-        whole = data[: data.rfind(b"\n") + 1]
-        if len(whole) != len(data):
-            os.ftruncate(self._file.fileno(), len(whole))
+        with medium_errors(self.path):
+            data = self.path.read_bytes()
+            whole = data[: data.rfind(b"\n") + 1]
+            if len(whole) != len(data):
+                os.ftruncate(self._file.fileno(), len(whole))
         for line in whole.splitlines():
             try:
                 self._apply(json.loads(line))
-            except (ValueError, KeyError, TypeError, AttributeError):
+            except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
                 message = f"{self.path} is damaged"
                 raise UsageError(message, hint="start again with --restart") from None
 
     def _apply(self, record: dict[str, Any]) -> None:
         match record:
-            case {"plan": plan, "created": created}:
-                self.plan, self.created = str(plan), str(created)
+            case {"plan": str(plan), "created": str(created)}:
+                self.plan, self.created = plan, created
+                self.placed = tuple(int(medium) for medium in record.get("placed", ()))
             case {"done": digest, "crc": list(crcs)}:
                 self.done[Digest(digest)] = tuple(int(crc) for crc in crcs)
             case {"at": digest, "bytes": int(count)}:
@@ -115,12 +127,20 @@ class Journal:
 
     def write(self, **record: Any) -> None:
         """Append a record and apply it."""
+        line = memoryview(json.dumps(record).encode() + b"\n")
         with self._lock:
-            self._write(record)
+            with medium_errors(self.path):
+                self._append(line)
             self._apply(record)
 
-    def _write(self, record: dict[str, Any]) -> None:
-        self._file.write(json.dumps(record).encode() + b"\n")
+    def _append(self, line: memoryview) -> None:
+        size, done = os.fstat(self._file.fileno()).st_size, 0
+        try:
+            while done < len(line):
+                done += os.write(self._file.fileno(), line[done:])
+        except OSError:
+            os.ftruncate(self._file.fileno(), size)  # half a line would damage what follows it
+            raise
 
     def close(self) -> None:
         """Let the file and its lock go."""
@@ -132,6 +152,24 @@ class Journal:
         """Delete the journal of an export that is complete."""
         self.path.unlink(missing_ok=True)
         self.close()
+
+
+def check_idle(path: Path) -> None:
+    """Raise :class:`UsageError` when a run is writing this journal."""
+    with medium_errors(path), path.open("ab") as file:
+        _take(file, path)
+
+
+def _take(file: IO[bytes], path: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        message = f"another export is writing to {path.parent}"
+        raise UsageError(message, hint="wait for it to end") from None
+    except OSError as error:
+        # Where a file system has no locks, nobody but the user keeps two runs apart.
+        if error.errno not in {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS}:
+            raise
 
 
 def _part(row: list[Any]) -> Part:

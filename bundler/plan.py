@@ -120,11 +120,12 @@ def make(lock: Lock, options: Options) -> Plan:
     """Plan an export; raise :class:`UsageError` when chunks or media cannot hold it."""
     encode = tuple(sorted(_gaining(lock))) if options.compress else ()
     start = len(prefix(index_json(locked.artifact for locked in lock.artifacts)))
-    whole = {digest: size for digest, size in lock.blobs.items() if digest not in set(encode)}
+    encoded = set(encode)
+    whole = {digest: size for digest, size in lock.blobs.items() if digest not in encoded}
     packing = pack(whole, chunk_size=options.chunk_size, prefix=start)
     capacities = list(options.media) or [0] * len(options.folders)
     if len(options.folders) > 1 and not options.media:
-        capacities = [_free(folder) for folder in options.folders]
+        capacities = [_room(folder, lock.stream, options) for folder in options.folders]
     if len(options.folders) > 1 and len(capacities) != len(options.folders):
         message = f"{len(options.folders)} folders but {len(capacities)} media sizes"
         raise UsageError(message, hint="give one --media size for each --to, or none")
@@ -155,10 +156,17 @@ def _gaining(lock: Lock) -> set[Digest]:
     return found
 
 
-def _free(folder: Path) -> int:
-    folder.mkdir(parents=True, exist_ok=True)
-    state = os.statvfs(folder)
-    return state.f_bavail * state.f_frsize
+def _room(folder: Path, stream: str, options: Options) -> int:
+    """Return the bytes that an export may fill: what is free, and what an unfinished one has."""
+    try:
+        state = os.statvfs(_existing(folder))
+        mine = 0
+        for journal in options.folders[0].glob(f"{stream}-[0-9]*/*.journal"):
+            for path in (folder / journal.parent.name).glob("*.chunk-*"):
+                mine += path.stat().st_blocks * 512
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be read: {os.strerror(error.errno or 0)}") from None
+    return max(1, state.f_bavail * state.f_frsize + mine)  # 0 would mean no limit
 
 
 def check_space(plan: Plan, bundle: str) -> None:

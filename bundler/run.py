@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bundle import instant
@@ -15,9 +15,10 @@ from bundle.media import Media
 from bundle.progress import bar
 from bundle.state import State, StateFolder, default_folder
 from bundle.verify import verify
+from bundler.chunkfile import medium_errors
 from bundler.export import Export, Outcome, remaining
 from bundler.finish import Finished, finish
-from bundler.journal import Journal
+from bundler.journal import Journal, check_idle
 from bundler.plan import Options, Plan, check_space
 
 if TYPE_CHECKING:
@@ -55,68 +56,94 @@ class Exporting:
         """The low side's memory of sequence numbers."""
         return StateFolder(default_folder(), "export")
 
-    def number(self, *, restart: bool = False) -> Number:
-        """Return the number to export under: an unfinished one, or the next of the stream."""
+    def number(self, *, restart: bool = False, discard: bool = True) -> Number:
+        """Return the number to export under: an unfinished one, or the next of the stream.
+
+        With ``restart`` an unfinished one counts for nothing, and is deleted when ``discard`` is
+        set. Raises :class:`UsageError` for one that cannot be gone on with.
+        """
         stream = self.plan.lock.stream
         known = self.state.last(stream)
         highest = known.sequence if known else 0
-        for folder in self.plan.options.folders:
-            for sequence, path in _numbered(folder, stream):
-                if any(path.rglob("*.journal")):
-                    if not restart:
-                        return Number(sequence, unfinished=True)
-                    shutil.rmtree(path)
-                elif any(inside.is_file() for inside in path.rglob("*")):
-                    highest = max(highest, sequence)  # else killed before it had a journal
+        begun: dict[int, Path] = {}
+        found = [item for folder in self.plan.options.folders for item in _numbered(folder, stream)]
+        for sequence, path in found:
+            if journal := next(path.rglob("*.journal"), None):
+                begun[sequence] = journal
+        for sequence, _path in found:
+            if sequence not in begun:
+                highest = max(highest, sequence)
+        if begun and not restart:
+            sequence = min(begun)
+            self._check_begun(sequence, begun[sequence], known)
+            return Number(sequence, unfinished=True)
+        if discard:
+            for sequence, path in found:
+                if sequence in begun:
+                    _discard(path, begun[sequence])
         return Number(highest + 1, unfinished=False)
+
+    def _check_begun(self, sequence: int, journal: Path, known: State | None) -> None:
+        """Refuse an unfinished export whose number is taken, or that was begun with other folders.
+
+        Two bundles of one number would be an alarm on the high side, and a number below the last
+        one is refused there as a replay.
+        """
+        name = bundle_name(self.plan.lock.stream, sequence)
+        if journal != self.plan.folder(0, name) / f"{name}.journal":
+            raise UsageError(
+                f"{journal.parent} holds an unfinished export that was begun with other folders",
+                hint="give the same --to and --media in the same order, or begin with --restart",
+            )
+        if known and known.sequence >= sequence and self._recorded(known, sequence) is None:
+            raise UsageError(
+                f"{name} cannot be finished: the last bundle of {known.stream} is number "
+                f"{known.sequence} by now",
+                hint="begin again under the next number with --restart",
+            )
+
+    def _recorded(self, known: State | None, sequence: int) -> Manifest | None:
+        """Return the manifest that lies here, when it is the one on record under this number."""
+        if known is None or known.sequence != sequence:
+            return None
+        name = bundle_name(known.stream, sequence)
+        try:
+            data = (self.plan.folder(0, name) / f"{name}.manifest.json").read_bytes()
+        except OSError:
+            return None
+        # The bytes that this host signed and remembers need no signature to be read.
+        return Manifest.from_bytes(data) if Digest.of(data) == known.manifest else None
 
     def sealed_already(self) -> Finished | None:
         """Return the stream's last bundle when it has this lock, these options, and lies there."""
-        found = self._recorded()
-        return None if found and any(found.folders[0].glob("*.journal")) else found
-
-    def _recorded(self) -> Finished | None:
         known = self.state.last(self.plan.lock.stream)
-        if known is None:
+        manifest = self._recorded(known, known.sequence) if known else None
+        if known is None or manifest is None:
             return None
-        name = bundle_name(known.stream, known.sequence)
-        folders = [self.plan.folder(n, name) for n in range(len(self.plan.media(())))]
-        path = folders[0] / f"{name}.manifest.json"
-        if not path.is_file():
+        folders = [self.plan.folder(n, manifest.name) for n in range(len(self.plan.media(())))]
+        if any(folders[0].glob("*.journal")) or instant.parse(manifest.expires) <= instant.now():
             return None
-        data = path.read_bytes()
-        if Digest.of(data) != known.manifest:
-            return None
-        manifest = Manifest.from_bytes(data)  # the bytes that this host signed and remembers
-        same = manifest.lock == self.plan.lock.digest
-        same = same and manifest.chunk_size == self.plan.options.chunk_size
-        same = same and [m.capacity for m in manifest.media] == [
-            m.capacity for m in self.plan.media(())
-        ]
-        same = same and self._same_chunks([chunk.size for chunk in manifest.chunks])
-        same = same and _complete(manifest, folders)
+        same = _same(manifest, self.plan) and _complete(manifest, folders)
         return Finished(manifest, known.manifest, tuple(folders)) if same else None
-
-    def _same_chunks(self, sizes: list[int]) -> bool:
-        planned = self.plan.packing.sizes  # encoded chunks follow these, and only with --compress
-        more = len(sizes) > len(planned)
-        return sizes[: len(planned)] == list(planned) and more == bool(self.plan.encode)
 
     def run(self, number: Number) -> tuple[Finished, Outcome]:
         """Fetch, seal, sign, check; raise without a manifest when anything is missing."""
         name = bundle_name(self.plan.lock.stream, number.sequence)
-        check_space(self.plan, name)
         path = self.plan.folder(0, name) / f"{name}.journal"
         created = instant.spell(instant.now())
-        journal = Journal.open(path, plan=self.plan.digest, created=created)
+        if fresh := not path.exists():
+            check_space(self.plan, name)
+        placed = self.plan.placed
+        journal = Journal.open(path, plan=self.plan.digest, created=created, placed=placed)
         try:
-            finished, outcome = self._recorded(), Outcome(kept=self.plan.blob_bytes)
-            if finished is None or finished.manifest.sequence != number.sequence:
-                outcome = self._fetch(name, journal)
-                finished = self._finish(name, number.sequence, journal, outcome)
-                self._remember(finished)
-            journal.remove()
+            self.plan = replace(self.plan, placed=journal.placed or placed)
+            if not fresh:
+                check_space(self.plan, name)
+            outcome = self._fetch(name, journal)
+            finished = self._finish(name, number.sequence, journal, outcome)
+            self._remember(finished)
             self._check(finished)
+            journal.remove()
         finally:
             journal.close()
         return finished, outcome
@@ -146,9 +173,13 @@ class Exporting:
 
     def _finish(self, name: str, sequence: int, journal: Journal, outcome: Outcome) -> Finished:
         known = self.state.last(self.plan.lock.stream)
-        previous = Previous(known.sequence, known.manifest) if known else None
-        if previous and previous.sequence >= sequence:
-            previous = None
+        if known and known.sequence >= sequence:
+            # A run that was killed had signed it; or another export has taken the number since.
+            self._check_begun(sequence, journal.path, known)
+            recorded = self._recorded(known, sequence)
+            previous = recorded.previous if recorded else None
+        else:
+            previous = Previous(known.sequence, known.manifest) if known else None
         return finish(
             self.plan,
             outcome,
@@ -178,6 +209,30 @@ class Exporting:
 
 def _planned(journal: Journal, plan: Plan) -> list[int]:
     return [number for number in journal.sealed if number <= len(plan.packing.sizes)]
+
+
+def _same(manifest: Manifest, plan: Plan) -> bool:
+    """Whether this plan would give this manifest's chunks."""
+    if manifest.lock != plan.lock.digest or manifest.chunk_size != plan.options.chunk_size:
+        return False
+    if [m.capacity for m in manifest.media] != [m.capacity for m in plan.media(())]:
+        return False
+    planned = plan.packing.pieces()
+    return {
+        blob.digest: [(part.chunk, part.offset) for part in blob.parts]
+        for blob in manifest.blobs
+        if blob.digest not in plan.encode
+    } == {
+        digest: [(piece.chunk, piece.offset) for piece in pieces]
+        for digest, pieces in planned.items()
+    }
+
+
+def _discard(folder: Path, journal: Path) -> None:
+    """Delete an unfinished export, unless somebody is writing it."""
+    check_idle(journal)
+    with medium_errors(folder):
+        shutil.rmtree(folder)
 
 
 def _complete(manifest: Manifest, folders: Sequence[Path]) -> bool:
@@ -229,6 +284,6 @@ def options(
     folders: Sequence[Path], chunk_size: int, media: Sequence[int], *, compress: bool
 ) -> Options:
     """Return checked options."""
-    if len(set(folders)) != len(folders):
+    if len({folder.resolve() for folder in folders}) != len(folders):
         raise UsageError("the same --to folder is given twice")
     return Options(tuple(folders), chunk_size, tuple(media), compress)
