@@ -3,7 +3,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from bundle.errors import NotTrusted, UsageError
 from bundle.signature import MAX_BYTES, PublicKey, parse_sigstore, to_sigstore, verify
 from tests.keys import signer
+from tests.servers import programs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 DATA = b'{"stream": "prod"}\n'
 ALGORITHMS = ["p256", "ed25519"]
 
-needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not here")
-
 
 def openssl(folder: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(["openssl", *words], cwd=folder, capture_output=True, check=False)
+    return subprocess.run(
+        [programs.require("openssl"), *words], cwd=folder, capture_output=True, check=False
+    )
 
 
 def made_by_openssl(folder: Path, algorithm: str) -> None:
@@ -81,7 +81,7 @@ def test_any_changed_bit_of_a_signature_is_caught(algorithm: str) -> None:
     assert not verify(one.public_key, b"", DATA)
 
 
-@needs_openssl
+@pytest.mark.server
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_openssl_accepts_our_signatures(algorithm: str, tmp_path: Path) -> None:
     one = signer("alice", algorithm)
@@ -93,7 +93,7 @@ def test_openssl_accepts_our_signatures(algorithm: str, tmp_path: Path) -> None:
     assert check_with_openssl(tmp_path, algorithm) != 0
 
 
-@needs_openssl
+@pytest.mark.server
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_keys_and_signatures_of_openssl_are_accepted(algorithm: str, tmp_path: Path) -> None:
     made_by_openssl(tmp_path, algorithm)
@@ -108,7 +108,7 @@ def test_keys_and_signatures_of_openssl_are_accepted(algorithm: str, tmp_path: P
     assert verify(key, (tmp_path / "m.sig").read_bytes(), DATA)
 
 
-@needs_openssl
+@pytest.mark.server
 def test_the_fingerprint_is_the_hash_of_the_der_that_openssl_writes(tmp_path: Path) -> None:
     made_by_openssl(tmp_path, "p256")
     der = openssl(tmp_path, "pkey", "-pubin", "-in", "k.pub", "-outform", "DER").stdout
@@ -117,7 +117,7 @@ def test_the_fingerprint_is_the_hash_of_the_der_that_openssl_writes(tmp_path: Pa
     assert key.hint == base64.b64encode(hashlib.sha256(der).digest()).decode()
 
 
-@needs_openssl
+@pytest.mark.server
 def test_a_key_with_a_compressed_point_is_the_same_key(tmp_path: Path) -> None:
     made_by_openssl(tmp_path, "p256")
     words = ["pkey", "-pubin", "-in", "k.pub", "-ec_conv_form", "compressed", "-out", "c.pub"]
@@ -203,7 +203,6 @@ EMPTY_ROOT = '{"mediaType":"application/vnd.dev.sigstore.trustedroot+json;versio
 
 
 @pytest.mark.server
-@pytest.mark.skipif(shutil.which("cosign") is None, reason="cosign is not here")
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_stock_cosign_accepts_our_signature_files(algorithm: str, tmp_path: Path) -> None:
     one = signer("alice", algorithm)
@@ -211,7 +210,14 @@ def test_stock_cosign_accepts_our_signature_files(algorithm: str, tmp_path: Path
     (tmp_path / "m").write_bytes(DATA)
     (tmp_path / "root.json").write_text(EMPTY_ROOT)
     (tmp_path / "m.sigstore.json").write_bytes(to_sigstore(DATA, one.sign(DATA), one.public_key))
-    words = ["cosign", "verify-blob", "--key", "k.pub", "--bundle", "m.sigstore.json"]
+    words = [
+        str(programs.require("cosign")),
+        "verify-blob",
+        "--key",
+        "k.pub",
+        "--bundle",
+        "m.sigstore.json",
+    ]
     words += ["--trusted-root", "root.json", "--insecure-ignore-tlog=true", "m"]
 
     def check() -> subprocess.CompletedProcess[str]:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import base64
 import io
-import shutil
 import stat
 import subprocess
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ from bundle.signature import PublicKey, parse_sigstore, verify
 from bundler import pkcs8, signing
 from bundler.signing import Passphrase, Signer, generate, load
 from tests.keys import signer
+from tests.servers import programs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,8 +34,6 @@ SECRET = "correct horse"
 ALGORITHMS = ["p256", "ed25519"]
 NOTHING = Passphrase(environ={})
 RIGHT = Passphrase(environ={"DRAY_KEY_PASSPHRASE": SECRET})
-
-needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not here")
 
 
 @pytest.fixture(autouse=True)
@@ -79,11 +77,19 @@ def test_the_real_number_of_rounds_is_in_the_file(
     assert PublicKey.of(key.public_key()) == pair.public_key
 
 
-@needs_openssl
+@pytest.mark.server
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_openssl_opens_our_key_files(algorithm: str, tmp_path: Path) -> None:
     pair = generate(tmp_path, "alice", algorithm=algorithm, passphrase=SECRET.encode())
-    words = ["openssl", "pkey", "-in", str(pair.private), "-passin", "stdin", "-pubout"]
+    words = [
+        str(programs.require("openssl")),
+        "pkey",
+        "-in",
+        str(pair.private),
+        "-passin",
+        "stdin",
+        "-pubout",
+    ]
     done = subprocess.run(words, input=SECRET, capture_output=True, text=True, check=True)
     assert done.stdout == pair.public.read_text()
     bad = subprocess.run(words, input="wrong", capture_output=True, text=True, check=False)
@@ -99,11 +105,11 @@ OPENSSL_KEYS = {
 }
 
 
-@needs_openssl
+@pytest.mark.server
 @pytest.mark.parametrize("kind", OPENSSL_KEYS)
 def test_keys_made_by_openssl_are_accepted(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "alice.pem"
-    words = ["openssl", *OPENSSL_KEYS[kind], "-out", str(path)]
+    words = [str(programs.require("openssl")), *OPENSSL_KEYS[kind], "-out", str(path)]
     subprocess.run(words, check=True, capture_output=True)
     path.chmod(0o600)
     loaded, warning = load(path, passphrase=RIGHT)

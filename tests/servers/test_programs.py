@@ -85,13 +85,48 @@ def test_what_cannot_be_had_is_said(
         programs.require(name)
 
 
+@pytest.mark.parametrize("environment", [{}, {"CI": "true"}], ids=["a person", "CI"])
 @pytest.mark.usefixtures("elsewhere")
-def test_a_person_is_not_made_to_wait_for_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_is_made_to_wait_for_minutes(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "ENVIRONMENT", {**programs.ENVIRONMENT, **environment})
     monkeypatch.setitem(PROGRAMS, "no-such-tool", Program(debian="no-such-package", slow=True))
     calls = count_installs(monkeypatch)
-    with pytest.raises(pytest.skip.Exception, match=r"run `python -m .* no-such-tool` to have it"):
+    with pytest.raises(pytest.skip.Exception, match=r"`python -m .* no-such-tool` puts it"):
         programs.require("no-such-tool")
     assert not calls
+
+
+@pytest.mark.parametrize(
+    ("environment", "folder"),
+    [
+        ({"DRAY_TOOLS": "/t", "XDG_CACHE_HOME": "/x", "HOME": "/"}, "/t"),
+        ({"XDG_CACHE_HOME": "/x", "HOME": "/"}, "/x/dray-tools"),
+        ({"XDG_CACHE_HOME": "relative", "HOME": "/tmp"}, "/tmp/.cache/dray-tools"),
+        ({"HOME": "/nowhere"}, f"{programs.CHECKOUT}/.cache/tools"),
+        ({}, f"{programs.CHECKOUT}/.cache/tools"),
+    ],
+)
+def test_clones_share_what_was_built(environment: dict[str, str], folder: str) -> None:
+    assert str(programs.cache(environment)) == folder
+
+
+def test_a_go_program_of_another_version_is_built_anew(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(package: str) -> None:
+        (elsewhere / "bin").mkdir(exist_ok=True)
+        built = elsewhere / "bin" / "no-such-client"
+        built.write_text(package)
+        built.chmod(0o755)
+
+    monkeypatch.setattr(programs, "_go_install", build)
+    for version in ("v1.0.0", "v1.0.1"):
+        package = f"example.org/no-such@{version}"
+        monkeypatch.setitem(PROGRAMS, "no-such-client", Program(go=package))
+        assert programs.obtain("no-such-client").read_text() == package
+        programs.obtain.cache_clear()
 
 
 def test_a_missing_wheel_names_the_command_that_brings_it(
