@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DRAY_PYTEST ?=
 
-.PHONY: demo test dev check lint fix bench clean
+.PHONY: demo test dev check lint fix docs bench clean
 
 demo: $(VENV)/.runtime        ## the whole way across the gap, on this machine, in under a minute
 	@$(BIN)/python -m fixtures.demo
@@ -24,6 +24,9 @@ lint: $(VENV)/.dev
 fix: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.dev            ## docs/commands.md anew, from the help texts
+	$(BIN)/python -m tests.docs.commands
 
 bench: $(VENV)/.dev           ## side by side with peers: ratios, memory, disk
 	$(BIN)/python -m bench

@@ -1,0 +1,53 @@
+"""Writes docs/commands.md, the help texts of all commands: ``python -m tests.docs.commands``."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from bundle.cli import build
+
+ROOT = Path(__file__).parents[2]
+FILE = ROOT / "docs" / "commands.md"
+HEAD = """\
+# Commands
+
+The help texts as `dray` prints them. `make docs` writes this file; a test compares it.
+
+Every option has a variable, shown beside it. `--json` prints one JSON object on standard output,
+with an `error` in it when the command fails. Progress is shown on a terminal only. Two variables
+have no option: `DRAY_STATE_DIR` (where sequence numbers are remembered) and `DRAY_DEBUG` (a
+traceback for what is unexpected). A key's passphrase comes from `DRAY_KEY_PASSPHRASE` or from the
+file that `DRAY_KEY_PASSPHRASE_FILE` names, else it is asked for.
+"""
+
+
+def help_of(*words: str) -> str:
+    """Return what the program itself prints for ``--help``."""
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("DRAY_")
+    }
+    done = subprocess.run(
+        [Path(sys.executable).with_name("dray"), *words, "--help"],
+        env=environment | {"COLUMNS": "80", "PYTHONUTF8": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    return done.stdout
+
+
+def text() -> str:
+    """Return the document."""
+    parts = [HEAD, f"\n```text\n{help_of()}```\n"]
+    group = build()
+    for name in group.list_commands(None):  # type: ignore[arg-type]
+        parts.append(f"\n## dray {name}\n\n```text\n{help_of(name)}```\n")
+    return "".join(parts)
+
+
+if __name__ == "__main__":
+    FILE.write_text(text(), encoding="utf-8")
