@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from importlib.metadata import entry_points
 
 import click
 
 import bundle
-from bundle.errors import EXIT_CODES, DrayError
-from bundle.options import fail
+from bundle.errors import EXIT_CODES, DrayError, UsageError
+from bundle.options import emit, fail
 
+_ON = frozenset({"1", "true", "t", "yes", "y", "on"})
 ORDER = ["init", "keygen", "lock", "export", "sign", "inspect", "verify", "import"]
 
 
@@ -51,15 +53,17 @@ def build() -> click.Group:
 
 def main() -> None:
     """Run the command line; every failure ends here, once."""
-    as_json = "--json" in sys.argv
+    as_json = "--json" in sys.argv or os.environ.get("DRAY_JSON", "").lower() in _ON
     try:
         build().main(standalone_mode=False)
     except DrayError as error:
         fail(error, as_json=as_json)
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         click.echo("dray: interrupted", err=True)
         sys.exit(8)
     except click.ClickException as error:
+        if as_json:
+            emit({"error": UsageError(error.format_message()).to_dict()})
         error.show()
         sys.exit(error.exit_code)
     except BrokenPipeError:
@@ -70,4 +74,12 @@ def main() -> None:
             raise
         name = type(error).__name__
         hint = "set DRAY_DEBUG=1 and run again for the details to report"
-        fail(DrayError(f"unexpected: {name}: {error}", hint=hint), as_json=as_json)
+        fail(
+            DrayError(f"unexpected: {name}: {_without_secrets(error)}", hint=hint), as_json=as_json
+        )
+
+
+def _without_secrets(error: Exception) -> str:
+    """Return the text of an error that nobody of dray wrote: a URL in it may be signed."""
+    text = re.sub(r"(://)[^/\s@]*@", r"\1", str(error))
+    return re.sub(r"\?[^\s'\")]*[=&][^\s'\")]*", "?…", text)
