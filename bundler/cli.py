@@ -43,6 +43,7 @@ def init(folder: Path, stream: str, name: str, *, no_passphrase: bool, as_json: 
     from bundler import starter
     from bundler.trustfile import first
 
+    starter.check_stream(stream)
     folder.mkdir(parents=True, exist_ok=True)
     starter.check(folder, [f"{name}.key", f"{name}.pub", "trust.json"])
     pair = _generate(folder, name, "p256", no_passphrase=no_passphrase)
@@ -148,7 +149,7 @@ def _read_lock(spec: Spec) -> Lock | None:
     return load(path) if path.exists() else None
 
 
-def _resolve(spec: Spec) -> Lock:
+def _resolve(spec: Spec, *, write: bool = True) -> Lock:
     from bundler.finish import put
     from bundler.resolve import Upstreams, resolve
 
@@ -159,7 +160,8 @@ def _resolve(spec: Spec) -> Lock:
         made = resolve(spec, upstreams)
     finally:
         upstreams.close()
-    put(lock_path(spec.path), made.text)
+    if write:
+        put(lock_path(spec.path), made.text)
     return made
 
 
@@ -223,7 +225,7 @@ def export(  # noqa: PLR0913
     from bundler.spec import load
 
     loaded = load(spec)
-    made = _current_lock(loaded)
+    made = _current_lock(loaded, write=not plan_only)
     capacities = [size(part) for part in media.split(",") if part.strip()]
     chosen = run.options(folders, size(chunk_size, packing.PRESETS), capacities, compress=compress)
     plan = make(made, chosen)
@@ -239,7 +241,7 @@ def export(  # noqa: PLR0913
             if not (restart or anew or plan_only) and (known := exporting.sealed_already()):
                 report.already(known, as_json=as_json)
                 return
-            number = exporting.number(restart=restart)
+            number = exporting.number(restart=restart, discard=not plan_only)
             name = bundle_name(made.stream, number.sequence)
             if plan_only:
                 report.plan(plan, name, as_json=as_json)
@@ -252,10 +254,10 @@ def export(  # noqa: PLR0913
     report.finished(finished, outcome, as_json=as_json)
 
 
-def _current_lock(spec: Spec) -> Lock:
+def _current_lock(spec: Spec, *, write: bool) -> Lock:
     found = _read_lock(spec)
     if found is None:
-        return _resolve(spec)
+        return _resolve(spec, write=write)
     if found.spec != spec.digest:
         raise UsageError(
             f"{lock_path(spec.path)} is not of this {spec.path.name}: the spec was changed since",
@@ -274,11 +276,14 @@ def _signers(spec: Path, keys: tuple[Path, ...]) -> list[Signer]:
             message = f"{what} beside {spec}: which key signs?"
             raise UsageError(message, hint="name it with --key FILE; dray keygen makes one")
         keys = (found[0],)
-    signers = []
+    signers: list[Signer] = []
     for path in keys:
         signer, warning = signing.load(path, passphrase=signing.Passphrase(ask=_ask))
         if warning:
             warn(warning)
+        if any(other.name == signer.name for other in signers):
+            message = f"two keys are called {signer.name}: one signature would replace the other"
+            raise UsageError(message, hint="rename a key file: its name is the signer's name")
         signers.append(signer)
     return signers
 

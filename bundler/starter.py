@@ -83,15 +83,20 @@ def check(folder: Path, names: Sequence[str] = ()) -> None:
             raise UsageError(f"{path} is there already", hint=hint)
 
 
+def check_stream(stream: str) -> None:
+    """Raise :class:`UsageError` for a name that no stream can have."""
+    if not re.fullmatch(STREAM, stream):
+        hint = "up to 40 lower-case letters, digits and hyphens, with no hyphen at either end"
+        raise UsageError(f"{stream[:60]!r} cannot name a stream", hint=hint)
+
+
 def write(folder: Path, stream: str) -> list[Path]:
     """Write the starter spec into ``folder``, never over a file; return the paths written.
 
     Raises :class:`UsageError` for a name that no stream can have, for a file that is there, and for
     a folder that cannot be written to.
     """
-    if not re.fullmatch(STREAM, stream):
-        hint = "up to 40 lower-case letters, digits and hyphens, with no hyphen at either end"
-        raise UsageError(f"{stream[:60]!r} cannot name a stream", hint=hint)
+    check_stream(stream)
     check(folder)
     path = folder / SPEC
     try:
