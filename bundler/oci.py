@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bundle.artifact import MEDIA_TYPE
+from bundle.artifact import MEDIA_TYPE, PLATFORM
 from bundle.decode import Fields, Path, parse_json, spell
 from bundle.digest import Descriptor, Digest
 from bundle.errors import DrayError, SourceError
@@ -101,7 +102,7 @@ def _platform(fields: Fields) -> str:
     parts = [fields.text("os", "unknown"), fields.text("architecture", "unknown")]
     variant = fields.text("variant", "")
     text = "/".join([*parts, variant] if variant else parts).lower()
-    return text if all(part and part.replace("_", "").isascii() for part in parts) else ""
+    return text if re.fullmatch(PLATFORM, text) else ""
 
 
 def _descriptor(fields: Fields) -> Descriptor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from threading import Lock as Mutex
+from threading import RLock
 from typing import TYPE_CHECKING, TypeVar
 
 from bundle import credentials
@@ -46,7 +46,7 @@ class Upstreams:
     spec: Spec
     warn: Callable[[str], object]
     _registries: dict[str, Registry] = field(default_factory=dict)
-    _mutex: Mutex = field(default_factory=Mutex)
+    _mutex: RLock = field(default_factory=RLock)
 
     @cached_property
     def http(self) -> Http:
@@ -90,7 +90,9 @@ class Upstreams:
         }
         if locked.origin.type not in sources:
             raise UsageError(f"{locked.artifact.name}: {locked.origin.type} is not supported")
-        return sources[locked.origin.type]().opener(locked, content)
+        with self._mutex:  # each source is made once, by whichever thread needs it first
+            source = sources[locked.origin.type]()
+        return source.opener(locked, content)
 
     def close(self) -> None:
         """Let every connection go."""
@@ -155,7 +157,10 @@ def _work(spec: Spec, upstreams: Upstreams) -> list[tuple[str, Work]]:
         (entry.name, partial(_images, entry, spec, upstreams.registries)) for entry in spec.images
     ]
     for chart in spec.charts:
-        work.append((f"{chart.repo} {chart.name}", partial(_chart, chart, upstreams)))
+        in_registry = chart.repo.startswith("oci://")
+        oci_chart = partial(_chart, upstreams.registries)
+        resolver = oci_chart if in_registry else upstreams.helm.resolve
+        work.append((f"{chart.repo} {chart.name}", partial(_one, resolver, chart)))
     for entry in (*spec.models, *spec.resources):
         work.append((entry.name, partial(_one, upstreams.ngc.resolve, entry)))
     for file in spec.files:
@@ -188,11 +193,9 @@ def _reference(host: str, rest: str, name: str, kind: str = "image") -> Referenc
     return Reference(host, repository, digest or tag, tag, name, kind)
 
 
-def _chart(entry: ChartEntry, upstreams: Upstreams) -> list[LockedArtifact]:
-    if not entry.repo.startswith("oci://"):
-        return [upstreams.helm.resolve(entry)]
+def _chart(source: RegistrySource, entry: ChartEntry) -> LockedArtifact:
     name = entry.repo.removeprefix("oci://")
     tag = entry.version.replace("+", "_")
     host, _, rest = name.partition("/")
     reference = _reference(host, f"{rest}:{tag}", f"{name}:{tag}", "chart")
-    return [upstreams.registries.resolve(reference, ())]
+    return source.resolve(reference, ())

@@ -1,4 +1,4 @@
-"""What every source is: it resolves entries of the spec to pinned artifacts, then opens their bytes."""
+"""What every source is: it pins entries of the spec as artifacts, then opens their bytes."""
 
 from __future__ import annotations
 

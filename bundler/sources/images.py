@@ -96,6 +96,10 @@ class _Walk:
 
     def _locked(self, root: Digest) -> LockedArtifact:
         ref = self.reference
+        for digest, content in self.contents.items():
+            if content.subject and content.subject not in self.contents:
+                # It says what it is about; but that is not carried with it.
+                self.contents[digest] = replace(content, subject=None)
         artifact = Artifact(
             kind=ref.kind,
             name=ref.name,
@@ -136,7 +140,8 @@ class _Walk:
     def _bare(self, root: Descriptor, parsed: oci.Parsed, child: oci.Child) -> Descriptor:
         why = "a registry refuses an index without all its children"
         self.notes["index"] = f"left behind: only {child.platform} of {root.digest}; {why}"
-        if self._cosign_tags(root.digest):
+        signed = self.registry.referrers(self.reference.repository, root.digest)
+        if signed or self._cosign_tags(root.digest):
             self.notes["signature"] = (
                 f"the signature of {root.digest} is left behind with the index"
             )
@@ -199,8 +204,6 @@ class _Walk:
                 raise SourceError(f"{self.reference.name}: {blob.digest} is given two sizes")
         role = "index" if parsed.is_index else "manifest"
         content = _content(role, descriptor, platform=platform, subject=parsed.subject)
-        if parsed.subject and parsed.subject not in self.contents and depth == 0:
-            content = replace(content, subject=None)  # its subject is not carried with it
         self.contents[descriptor.digest] = content
         self._referrers(descriptor.digest, depth)
 
