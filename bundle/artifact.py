@@ -24,6 +24,8 @@ REPOSITORY = r"[a-z0-9]+(?:[.:_/-]+[a-z0-9]+)*"
 _WORD = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
 MEDIA_TYPE = f"{_WORD}/{_WORD}"
 """A media type (RFC 6838, section 4.2)."""
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What moves a terminal's cursor, ends a line, or turns the direction of what people read."""
 PLATFORM = r"[a-z0-9._-]+/[a-z0-9._-]+(?:/[a-z0-9._-]+)?"
 
 
@@ -158,6 +160,9 @@ class Artifact:
             return "the root is not among the contents as a manifest or an index"
         if any(content.tags and content.role not in MANIFEST_ROLES for content in self.contents):
             return "only a manifest or an index has tags"
+        for content in self.contents:
+            if content.role == "file" and not content.path:
+                return f"{content.digest} is a file without a path"
         return _prefix_fault(folded)
 
 
@@ -179,7 +184,7 @@ def path_fault(path: str) -> str:
         return "is empty or longer than 900 bytes"
     if path.startswith("/") or "\\" in path or re.match(r"[A-Za-z]:", path):
         return "is not a relative path with forward slashes"
-    if re.search(r"[\x00-\x1f\x7f]", path):
+    if _CONTROL.search(path):
         return "has control characters"
     if any(part in {"", ".", ".."} for part in path.split("/")):
         return "has an empty, '.' or '..' segment"

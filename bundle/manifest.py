@@ -232,6 +232,11 @@ def _check_media(manifest: Manifest) -> None:
 
 
 def _check_names(manifest: Manifest) -> None:
+    artifacts: set[str] = set()
+    for artifact in manifest.artifacts:
+        if artifact.name in artifacts:
+            raise _fault(("artifacts",), f"names {artifact.name} twice", "")
+        artifacts.add(artifact.name)
     names = [chunk.name for chunk in manifest.chunks] + [file.name for file in manifest.files]
     if len({name.casefold() for name in names}) != len(names):
         raise _fault(("files",), "names a file twice", "")

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 _MANIFEST = re.compile(r"([a-z0-9][a-z0-9-]*-[0-9]{6,12})\.manifest\.json")
 _CHUNK = re.compile(r"([a-z0-9][a-z0-9-]*-[0-9]{6,12})\.chunk-[0-9]{5,}\.tar")
 _SIGNATURE = re.compile(r"\.manifest\.json\.[a-z0-9][a-z0-9-]{0,31}\.(?:sigstore\.json|sig)")
-_LITTER = re.compile(r"\._.*|\.DS_Store|desktop\.ini|Thumbs\.db|\.Trash.*|lost\+found")
+_LITTER = re.compile(
+    r"\._.*|\.DS_Store|\.Trash.*|\.Spotlight-V100|\.fseventsd|\.TemporaryItems|lost\+found|"
+    r"desktop\.ini|Thumbs\.db|System Volume Information|\$RECYCLE\.BIN"
+)
 """What operating systems drop on media unasked; noted, not refused."""
 SIGNATURE_LIMIT = 64 << 10
 DEPTH = 2
@@ -36,13 +39,20 @@ class Media:
 
     @classmethod
     def find(cls, paths: Sequence[Path]) -> Media:
-        """Find the one bundle in ``paths``; raise when there is none, or more than one."""
-        found: dict[str, dict[Path, None]] = {}
+        """Find the one bundle in ``paths``; raise when there is none, or more than one.
+
+        Chunks of a bundle whose manifest is nowhere are foreign to the one whose manifest is there.
+        """
+        chunks: dict[str, dict[Path, None]] = {}
+        manifests: dict[str, None] = {}
         for path in paths:
             if not path.is_dir():
                 raise UsageError(f"{path} is not a folder", hint="name the folder of the bundle")
-            for name, folder in _bundles(path, DEPTH):
-                found.setdefault(name, {})[folder] = None
+            for name, folder, sealed in _bundles(path, DEPTH):
+                chunks.setdefault(name, {})[folder] = None
+                if sealed:
+                    manifests[name] = None
+        found = manifests or chunks
         if len(found) > 1:
             names = ", ".join(sorted(found))
             raise UsageError(f"more than one bundle here: {names}", hint="name one bundle's folder")
@@ -53,7 +63,8 @@ class Media:
                 hint="a bundle's folder holds <stream>-<sequence>.manifest.json and chunks; "
                 "an export that was cut leaves *.partial files: run it again",
             )
-        ((name, folders),) = found.items()
+        (name,) = found
+        folders = dict.fromkeys(folder for there in chunks.values() for folder in there)
         return cls(name, tuple(folders), _list(folders))
 
     def places(self, name: str) -> tuple[Path, ...]:
@@ -128,6 +139,8 @@ def read_at(handle: int, path: Path, count: int, offset: int) -> bytes:
 
 def _unreadable(path: Path, error: OSError) -> Exception:
     reason = os.strerror(error.errno or errno.EIO)
+    if error.errno == errno.ENXIO and path.is_socket():
+        return VerificationError(f"{path} is not a regular file", hint=RECOPY)
     if error.errno in {errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.ESTALE}:
         return MediaIncomplete(f"{path} is gone: {reason}", hint="insert the medium and run again")
     if error.errno == errno.ELOOP:
@@ -140,25 +153,43 @@ def litter(name: str) -> bool:
     return _LITTER.fullmatch(name) is not None
 
 
-def _bundles(folder: Path, depth: int) -> Iterator[tuple[str, Path]]:
-    names: dict[str, None] = {}
+def _bundles(folder: Path, depth: int) -> Iterator[tuple[str, Path, bool]]:
+    """Yield the bundles of which something is in ``folder``, and whether their manifest is."""
+    names: dict[str, bool] = {}
     below: list[Path] = []
-    for entry in sorted(os.scandir(folder), key=lambda item: item.name):
-        match = _MANIFEST.fullmatch(entry.name) or _CHUNK.fullmatch(entry.name)
-        if match:
-            names[match[1]] = None
-        elif depth and entry.is_dir(follow_symlinks=False) and not litter(entry.name):
+    for entry in _entries(folder):
+        if match := _MANIFEST.fullmatch(entry.name):
+            names[match[1]] = True
+        elif match := _CHUNK.fullmatch(entry.name):
+            names.setdefault(match[1], False)
+        # A name that could deceive whoever reads it in a message is none that dray has given.
+        elif depth and entry.name.isprintable() and not litter(entry.name) and _is_folder(entry):
             below.append(Path(entry.path))
-    for name in names:
-        yield name, folder
+    for name, sealed in names.items():
+        yield name, folder, sealed
     if not names:
         for path in below:
             yield from _bundles(path, depth - 1)
 
 
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise _unreadable(folder, error) from None
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError as error:
+        raise _unreadable(Path(entry.path), error) from None
+
+
 def _list(folders: dict[Path, None]) -> dict[str, tuple[Path, ...]]:
     found: dict[str, tuple[Path, ...]] = {}
     for folder in folders:
-        for entry in sorted(os.scandir(folder), key=lambda item: item.name):
+        for entry in _entries(folder):
             found[entry.name] = (*found.get(entry.name, ()), Path(entry.path))
     return found

@@ -59,12 +59,21 @@ def command(name: str, **settings: Any) -> Callable[[Callable[..., Any]], Comman
 
 def say(text: str = "") -> None:
     """Print a line of a result for people."""
-    click.echo(text)
+    click.echo(shown(text))
+
+
+def shown(text: str) -> str:
+    """Return ``text`` for a terminal: names on a medium must not move its cursor, nor hide."""
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1] for letter in text
+    )
 
 
 def warn(text: str) -> None:
     """Print a warning on standard error."""
-    click.echo(f"dray: warning: {text}", err=True)
+    click.echo(shown(f"dray: warning: {text}"), err=True)
 
 
 class _Output:
@@ -76,7 +85,9 @@ class _Output:
 def emit(document: dict[str, Any]) -> None:
     """Print the one JSON object of a command."""
     _Output.is_json_printed = True
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    # Names of files need not be UTF-8; what is left of them here are lone surrogates.
+    click.echo(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def fail(error: DrayError, *, as_json: bool) -> NoReturn:
@@ -87,9 +98,9 @@ def fail(error: DrayError, *, as_json: bool) -> NoReturn:
     if as_json and not _Output.is_json_printed:
         emit({"error": error.to_dict()})
     side = f" ({error.side})" if error.side else ""
-    click.echo(f"dray: error{side}: {error.message}", err=True)
+    click.echo(shown(f"dray: error{side}: {error.message}"), err=True)
     if error.hint:
-        click.echo(f"dray: hint: {error.hint}", err=True)
+        click.echo(shown(f"dray: hint: {error.hint}"), err=True)
     sys.exit(error.exit_code)
 
 

@@ -171,10 +171,9 @@ class _Run:
                 continue
             for path in places:
                 if litter(name):
-                    self.report.notes.append(f"{path} is no part of the bundle (ignored)")
+                    self.report.notes.append(f"{_shown(path)} is no part of the bundle (ignored)")
                     continue
-                hint = "remove it: a bundle's folder holds nothing else"
-                self._bad("foreign", path, "is no part of the bundle", hint, ())
+                self._bad("foreign", path, "is no part of the bundle", _REMOVE, ())
 
     # -- contents ---------------------------------------------------------------------------------
 
@@ -199,8 +198,8 @@ class _Run:
         """Check a cut or encoded blob: each part, and what they make together, in one reading."""
         users = self.manifest.users[blob.digest]
         what = f"{blob.digest} of {users[0]}"
-        before = len(self.report.bad)
-        stored = self._stored(blob, users)
+        faults: list[DrayError] = []
+        stored = self._stored(blob, users, faults)
         try:
             plain = decode(stored, blob.encoding, size=blob.size, what=what)
             for _block in verified(plain, digest=blob.digest, size=blob.size, what=what):
@@ -208,12 +207,14 @@ class _Run:
         except VerificationError as error:
             for _rest in stored:
                 pass
-            if len(self.report.bad) == before:
+            if not faults:
                 self._bad(
                     "bad", self.reader.chunk_path(blob.parts[0].chunk), str(error), RECOPY, users
                 )
 
-    def _stored(self, blob: StoredBlob, users: tuple[str, ...]) -> Iterator[bytes]:
+    def _stored(
+        self, blob: StoredBlob, users: tuple[str, ...], faults: list[DrayError]
+    ) -> Iterator[bytes]:
         for number, part in enumerate(blob.parts):
             path, sha = self.reader.chunk_path(part.chunk), hashlib.sha256()
             try:
@@ -224,6 +225,7 @@ class _Run:
                 if sha.hexdigest() != part.digest.hex:
                     raise part_fault(path, part, "other bytes than were signed")
             except DrayError as error:
+                faults.append(error)
                 self._fault(path, error, users)
 
     def _chunk(self, chunk: Chunk, path: Path, joined: set[Digest]) -> None:
@@ -275,11 +277,19 @@ class _Run:
         for chunk in self.manifest.chunks:
             by_size.setdefault(chunk.size, []).append(chunk)
         for path in dict.fromkeys(finding.file for finding in self.report.bad):
-            others = self._other_chunk(path, by_size)
-            if others:
-                self.report.bad = [f for f in self.report.bad if f.file != path]
-                message = f"holds the bytes of {others}: swapped or renamed"
-                self._bad("swapped", path, message, f"rename it to {others}", ())
+            if others := self._other_chunk(path, by_size):
+                self._explain(path, others)
+
+    def _explain(self, path: str, others: str) -> None:
+        bad = {finding.file for finding in self.report.bad}
+        self.report.bad = [finding for finding in self.report.bad if finding.file != path]
+        if any(str(place) not in bad for place in self.media.places(others)):
+            ours = Path(path).name in {chunk.name for chunk in self.manifest.chunks}
+            message = f"is a copy of {others}, which is good"
+            self._bad("foreign", path, message, RECOPY if ours else _REMOVE, ())
+            return
+        message = f"holds the bytes of {others}: swapped or renamed"
+        self._bad("swapped", path, message, f"rename it to {others}", ())
 
     def _other_chunk(self, file: str, by_size: dict[int, list[Chunk]]) -> str:
         path = Path(file)
@@ -308,7 +318,7 @@ class _Run:
     def _bad(
         self, kind: str, path: Path | str, message: str, hint: str, users: tuple[str, ...]
     ) -> None:
-        self.report.bad.append(Finding(kind, str(path), message, hint, users))
+        self.report.bad.append(Finding(kind, _shown(path), message, hint, users))
 
     def _miss(self, name: str, message: str, hint: str, users: tuple[str, ...]) -> None:
         self.report.missing.append(Finding("missing", name, message, hint, users))
@@ -322,6 +332,14 @@ class _Run:
     def _count(self, count: int) -> None:
         self.report.checked += count  # approximate under threads; for people only
         self.on_bytes(count)
+
+
+_REMOVE = "remove it: a bundle's folder holds nothing else"
+
+
+def _shown(path: Path | str) -> str:
+    # A foreign file may have any name, such as one with a second line that says that all is well.
+    return str(path) if str(path).isprintable() else ascii(str(path))
 
 
 def _hash(handle: int, path: Path, size: int) -> str:

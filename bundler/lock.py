@@ -154,7 +154,12 @@ class Lock:
         """Return what makes the artifacts contradict each other, or nothing."""
         sizes: dict[Digest, int] = {}
         tagged: dict[tuple[str, str], Digest] = {}
+        kinds: dict[str, str] = {}
         for locked in self.artifacts:
+            name, kind = locked.artifact.name, locked.artifact.kind
+            if name in kinds:
+                return f"{name} is there twice, as {kinds[name]} and as {kind}"
+            kinds[name] = kind
             for content in locked.artifact.contents:
                 if sizes.setdefault(content.digest, content.size) != content.size:
                     return f"{content.digest} has two sizes"

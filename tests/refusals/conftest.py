@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import factory
-from tests.factory import Bundle
 from tests.refusals.table import IMPORT, dray
 
 if TYPE_CHECKING:
+    from tests.factory import Bundle
     from tests.refusals.table import Lie
 
 SPREAD = (150_000, 150_000)

@@ -1,4 +1,4 @@
-"""One row of a refusal table, and what holds for each: the exit code, the words, nothing touched."""
+"""A row of a refusal table, and what holds for each: exit code, words, nothing touched."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def snapshot(root: Path) -> dict[str, tuple[object, ...]]:
         row = [state.st_mode, state.st_ino, state.st_size, state.st_mtime_ns]
         content: object = None
         if stat.S_ISLNK(state.st_mode):
-            content = os.readlink(path)
+            content = path.readlink()
         elif stat.S_ISREG(state.st_mode):
             content = (
                 (state.st_size, hashlib.sha256(path.read_bytes()).hexdigest())

@@ -1,0 +1,319 @@
+"""Lies about who signed, for which stream, when, and which bundle comes after which."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bundle import instant
+from bundle.digest import Digest
+from bundle.state import State, StateFolder, default_folder
+from tests import factory, keys
+from tests.refusals.table import IMPORT, VERIFY_FIRST, Lie, check, dray, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.factory import Bundle
+
+    Tell = Callable[[Bundle], object]
+
+UNKNOWN = "no trusted key made it"
+COMPARE = "compare their fingerprints with the signer's"
+
+
+def signature(bundle: Bundle, name: str = factory.SIGNER) -> Path:
+    return bundle.path(f"manifest.json.{name}.sigstore.json")
+
+
+def again(*signers: str) -> Tell:
+    """Sign the same manifest by others."""
+    return lambda bundle: bundle.sign(bundle.path("manifest.json").read_bytes(), *signers)
+
+
+def believe(*signers: str, threshold: int = 1) -> Tell:
+    return lambda bundle: factory.trust_file(bundle.trust, *signers, threshold=threshold)
+
+
+def both(*tells: Tell) -> Tell:
+    return lambda bundle: [tell(bundle) for tell in tells]
+
+
+def in_signature(change: Callable[[dict[str, object]], object]) -> Tell:
+    def tell(bundle: Bundle) -> None:
+        body = json.loads(signature(bundle).read_bytes())
+        change(body)
+        signature(bundle).write_text(json.dumps(body))
+
+    return tell
+
+
+def in_trust(change: Callable[[dict[str, object]], object]) -> Tell:
+    def tell(bundle: Bundle) -> None:
+        body = json.loads(bundle.trust.read_bytes())
+        change(body)
+        bundle.trust.write_text(json.dumps(body))
+
+    return tell
+
+
+def of_another_document(bundle: Bundle) -> None:
+    other = keys.signer(factory.SIGNER).files(f"{bundle.name}.manifest.json", b"another document")
+    for name, data in other.items():
+        (bundle.folder / name).write_bytes(data)
+
+
+def by_another_under_this_name(bundle: Bundle) -> None:
+    again(factory.STRANGER)(bundle)
+    for kind in ("sigstore.json", "sig"):
+        path = bundle.path(f"manifest.json.{factory.STRANGER}.{kind}")
+        path.rename(path.with_name(path.name.replace(factory.STRANGER, factory.SIGNER)))
+
+
+def one_signature_under_two_names(bundle: Bundle) -> None:
+    for kind in ("sigstore.json", "sig"):
+        path = bundle.path(f"manifest.json.{factory.SIGNER}.{kind}")
+        shutil.copy(path, path.with_name(path.name.replace(factory.SIGNER, factory.SECOND)))
+    believe(factory.SIGNER, factory.SECOND, threshold=2)(bundle)
+
+
+def two_signatures_of_one_key(bundle: Bundle) -> None:
+    data = bundle.path("manifest.json").read_bytes()
+    files = keys.signer(factory.SIGNER).files(f"{bundle.name}.manifest.json", data)
+    for name, content in files.items():
+        (bundle.folder / name.replace(f".{factory.SIGNER}.", ".again.")).write_bytes(content)
+    believe(factory.SIGNER, factory.SECOND, threshold=2)(bundle)
+
+
+def lying_hint(bundle: Bundle) -> None:
+    again(factory.STRANGER)(bundle)
+    hint = keys.signer(factory.SIGNER).public_key.hint
+    path = signature(bundle, factory.STRANGER)
+    body = json.loads(path.read_bytes())
+    body["verificationMaterial"]["publicKey"]["hint"] = hint
+    path.write_text(json.dumps(body))
+
+
+def stands_at(sequence: int, *, digest: str = "", epoch: int = 0) -> Tell:
+    """Say that this host has imported another bundle of the stream before."""
+
+    def tell(bundle: Bundle) -> None:
+        manifest = Digest(digest) if digest else Digest.of(b"another")
+        state = State(factory.STREAM, epoch, sequence, manifest, instant.now())
+        StateFolder(default_folder(), "import").record(state)
+
+    return tell
+
+
+def damaged_state(bundle: Bundle) -> None:
+    stands_at(6)(bundle)
+    path = StateFolder(default_folder(), "import").path(factory.STREAM)
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def expires(when: str) -> Tell:
+    return lambda bundle: bundle.lie(lambda body: body.update(expires=when))
+
+
+def other_stream(body: dict[str, object]) -> None:
+    body["streams"] = {"staging": body["streams"][factory.STREAM]}  # type: ignore[index]
+
+
+def swap_key(body: dict[str, object]) -> None:
+    pem = keys.signer(factory.STRANGER).public_key.pem
+    body["keys"] = [{"name": factory.SIGNER, "pem": pem}]
+
+
+WHO = (
+    Lie("an untrusted key signed it again", again(factory.STRANGER), 5, UNKNOWN, COMPARE),
+    Lie("an untrusted key took the name", by_another_under_this_name, 5, UNKNOWN, COMPARE),
+    Lie("the hint names a trusted key", lying_hint, 5, "whose signature it is not", COMPARE),
+    Lie("the signature is of another document", of_another_document, 5, "made for other bytes"),
+    Lie(
+        "the digest in the signature file is another",
+        in_signature(
+            lambda body: body["messageSignature"]["messageDigest"].update(  # type: ignore[index]
+                digest="A" * 43 + "="
+            )
+        ),
+        5,
+        "made for other bytes",
+    ),
+    Lie(
+        "the signature file is of another kind",
+        in_signature(lambda body: body.update(mediaType="application/json")),
+        5,
+        "mediaType is 'application/json'",
+    ),
+    Lie(
+        "the signature file holds a certificate",
+        in_signature(lambda body: body["verificationMaterial"].update(certificate={})),  # type: ignore[attr-defined]
+        5,
+        "keyless signatures cannot be checked offline",
+    ),
+    Lie(
+        "the signature file is a DSSE envelope",
+        in_signature(lambda body: body.update(dsseEnvelope={})),
+        5,
+        "is a DSSE envelope",
+    ),
+    Lie(
+        "the signature file has a key twice",
+        lambda bundle: signature(bundle).write_bytes(
+            signature(bundle).read_bytes().replace(b"{", b'{"mediaType": "x",', 1)
+        ),
+        5,
+        "duplicate key 'mediaType'",
+    ),
+    Lie(
+        "too few have signed",
+        believe(factory.SIGNER, factory.SECOND, threshold=2),
+        5,
+        "needs 2 signatures of dray, second; 1 missing, signed by dray",
+        "let one of second add theirs: dray sign DIR",
+    ),
+    Lie("a signature counts twice", one_signature_under_two_names, 5, "1 missing"),
+    Lie("two signatures of one key count twice", two_signatures_of_one_key, 5, "1 missing"),
+    Lie(
+        "a stranger's signature counts for the second",
+        both(again(factory.SIGNER, factory.STRANGER), believe("dray", "second", threshold=2)),
+        5,
+        "1 missing",
+    ),
+    Lie(
+        "one of two signature files is damaged",
+        both(
+            again(factory.SIGNER, factory.SECOND),
+            believe(factory.SIGNER, factory.SECOND),
+            lambda bundle: signature(bundle, factory.SECOND).write_bytes(b"{}"),
+        ),
+        3,
+        "is missing",
+        "copy this file again",
+    ),
+)
+
+WHAT_FOR = (
+    Lie(
+        "the key is trusted for another stream",
+        in_trust(other_stream),
+        5,
+        "nobody is trusted to sign for the stream 'prod'",
+        "streams in the trust file: staging",
+    ),
+    Lie("the trusted name has another key", in_trust(swap_key), 5, UNKNOWN, COMPARE),
+    Lie(
+        "the trust file has expired",
+        in_trust(lambda body: body.update(expires="2020-01-01T00:00:00Z")),
+        5,
+        "the trust file (version 1) expired on 2020-01-01T00:00:00Z",
+    ),
+    Lie(
+        "the trust file has a key twice",
+        lambda bundle: bundle.trust.write_bytes(
+            bundle.trust.read_bytes().replace(b"{", b'{"version": 2,', 1)
+        ),
+        2,
+        "duplicate key 'version'",
+    ),
+    Lie(
+        "the trust file wants no signature",
+        in_trust(lambda body: body["streams"]["prod"].update(threshold=0)),  # type: ignore[index]
+        2,
+        "streams.prod.threshold: is 0, not from 1",
+    ),
+    Lie(
+        "the trust file is gone",
+        lambda bundle: bundle.trust.unlink(),
+        2,
+        "trust.json: no such file",
+    ),
+)
+
+EXPIRED = "the bundle expired on 2020-01-01T00:00:00Z"
+WHEN = (
+    Lie(
+        "the bundle has expired",
+        expires("2020-01-01T00:00:00Z"),
+        5,
+        EXPIRED,
+        "--allow-expired REASON",
+    ),
+    Lie(
+        "the bundle expires on a day that there is not",
+        expires("2027-02-30T00:00:00Z"),
+        5,
+        "the bundle's expiry is no such day or time",
+    ),
+    Lie(
+        "a bundle is replayed",
+        stands_at(9),
+        5,
+        "prod 7 is older than 9",
+        "--allow-rollback REASON",
+    ),
+    Lie(
+        "a stream forks",
+        stands_at(7),
+        5,
+        "two different bundles are prod 7",
+        "somebody signed twice",
+    ),
+    Lie(
+        "a fork that somebody allows",
+        stands_at(7),
+        5,
+        "two different bundles are prod 7",
+        "somebody signed twice",
+        options=("--allow-rollback", "because"),
+    ),
+    Lie(
+        "the trust file is of an older epoch",
+        stands_at(3, epoch=1),
+        5,
+        "the trust file gives prod epoch 0, but epoch 1 was seen",
+        "use the newest trust file",
+    ),
+    Lie("this host's memory is damaged", damaged_state, 2, "is damaged", "restore it"),
+    Lie(
+        "an allowed replay has expired",
+        both(stands_at(9), expires("2020-01-01T00:00:00Z")),
+        5,
+        EXPIRED,
+        "--allow-expired REASON",
+        options=("--allow-rollback", "because"),
+    ),
+)
+
+
+@rows(WHO, WHAT_FOR, WHEN)
+def test_a_lie_about_who_and_when_is_refused(
+    lie: Lie, way: str, bundle: Bundle, target: Path, isolated: Path
+) -> None:
+    check(lie, way, bundle, target, isolated)
+
+
+@pytest.mark.parametrize(
+    ("tell", "option"),
+    [(stands_at(9), "--allow-rollback"), (expires("2020-01-01T00:00:00Z"), "--allow-expired")],
+)
+@pytest.mark.parametrize("way", [IMPORT, VERIFY_FIRST])
+def test_a_reason_lets_an_old_bundle_through(
+    tell: Tell, option: str, way: str, tmp_path: Path
+) -> None:
+    bundle = factory.build(tmp_path / "desk", sequence=7)
+    tell(bundle)
+    arguments = ("--trust", bundle.trust, "--to", tmp_path / "warehouse", option, "for a test")
+    answer = dray(*way.split(), *arguments, bundle.folder, folder=tmp_path)
+    assert answer.code == 0, answer
+
+
+def test_nobody_is_trusted_when_nobody_says_whom(good: dict[str, Bundle], tmp_path: Path) -> None:
+    answer = dray("verify", good["plain"].folder, folder=tmp_path)
+    assert answer.code == 5
+    assert "nobody's signature would count" in answer.err
+    assert "by another way than the medium" in answer.err
