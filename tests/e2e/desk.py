@@ -174,8 +174,9 @@ def copy(desk: Desk, folder: Path) -> Desk:
 
 
 def chunks(*folders: Path) -> dict[str, Digest]:
-    """Return the digests of all chunks below the folders, by name."""
-    found = sorted(path for folder in folders for path in folder.rglob("*.chunk-*.tar"))
+    """Return the digests of all chunks below the folders, by name and in its order."""
+    found = [path for folder in folders for path in folder.rglob("*.chunk-*.tar")]
+    found.sort(key=lambda path: path.name)
     return {path.name: Digest.of(path.read_bytes()) for path in found}
 
 

@@ -116,6 +116,7 @@ def test_too_many_requests_are_waited_for_as_long_as_the_server_asks(
 def test_a_signed_url_that_expires_inside_a_file_is_asked_for_again(
     desk: Desk, ngc: EmulatedNgc, tmp_path: Path
 ) -> None:
+    desk.lock(models=[{"ngc": "nvidia/victim:1"}], registries=ngc.registries)
     ngc.faults.add(FILES + "weights", cut_after=1_000_000, after=ngc.passes.expire_urls)
     desk.export(tmp_path)
     found = sent(ngc, "weights.bin")
@@ -158,8 +159,8 @@ def test_a_registrys_token_that_dies_inside_a_blob_is_renewed(
     config = json.dumps({"auths": {proxy.host: login}})
     (isolated / "docker/config.json").write_text(config)
     desk.lock(f"{proxy.host}/low/app:1.0")
-    tokens.lifetime, before, pause = 1, len(tokens.issued), threading.Event()
-    proxy.call(2_000_000, lambda: pause.wait(2.1))  # longer than the token lives
+    tokens.lifetime, before, pause = 2, len(tokens.issued), threading.Event()
+    proxy.call(2_000_000, lambda: pause.wait(3.1))  # longer than a token lives
     proxy.cut(1000)
     down = proxy.bytes["down"]
     desk.export(tmp_path)
