@@ -200,7 +200,8 @@ def _too_few(what: str, role: Role, counted: tuple[str, ...], signers: Verified)
     for name, reason in list(signers.ignored.items())[:4]:
         message += f"; {name}: {reason}"
     waiting = [name for name in role.keys if name not in counted]
-    return NotTrusted(message, hint=f"let one of {', '.join(waiting)} add theirs: dray sign DIR")
+    who = waiting[0] if len(waiting) == 1 else f"one of {', '.join(waiting)}"
+    return NotTrusted(message, hint=f"let {who} add a signature: dray sign DIR")
 
 
 def single_key(pem: str | bytes, name: str = "key") -> Trust:
