@@ -22,7 +22,7 @@ _TIMEOUT = 60  # seconds for one command; creating the first user makes all pool
 
 # A public network of 127.0.0.0/8 keeps the OSD down; without cephx radosgw does not start.
 # The monitor gathers changes for a second by default, and every pool is one: with 20 ms the gateway
-# is up after one second instead of twelve. Without tcp_nodelay, which is off by default, every small
+# is up after one second instead of twelve. Without tcp_nodelay, which is off by default, each small
 # answer of the gateway waits 40 ms for a delayed acknowledgement (Nagle's algorithm).
 _CONFIG = """\
 [global]
