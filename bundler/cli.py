@@ -146,7 +146,12 @@ def _read_lock(spec: Spec) -> Lock | None:
     from bundler.lock import load
 
     path = lock_path(spec.path)
-    return load(path) if path.exists() else None
+    if not path.exists():
+        return None
+    found = load(path)
+    if fault := found.source_fault():
+        raise UsageError(f"{path}: {fault}", hint="write the lock anew with dray lock --update")
+    return found
 
 
 def _resolve(spec: Spec, *, write: bool = True) -> Lock:

@@ -9,15 +9,27 @@ from typing import TYPE_CHECKING, Any
 from bundle.artifact import Artifact, Content
 from bundle.decode import Fields
 from bundle.digest import Digest
-from bundle.errors import UsageError
+from bundle.errors import DrayError, UsageError
 from bundle.manifest import STREAM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from bundle.decode import Path as Place
+
 API_VERSION = "dray/v1"
-ORIGINS = ("registry", "helm", "ngc", "https", "huggingface")
+NEEDS: Mapping[str, tuple[str, ...]] = {
+    "registry": ("host", "repository"),
+    "helm": ("repo", "chart"),
+    "ngc": ("org", "name", "version", "type"),
+    "https": (),
+    "huggingface": ("repo", "commit"),
+}
+"""What an origin of each kind must say, for its content to be found again."""
+ORIGINS = tuple(NEEDS)
+MAX_BYTES = 64 << 20
+"""The largest lock file that is read, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +162,20 @@ class Lock:
             for content in locked.artifact.contents
         }
 
+    def source_fault(self) -> str:
+        """Return what cannot be fetched as the lock says, or nothing."""
+        for locked in self.artifacts:
+            name = locked.artifact.name
+            for key in NEEDS[locked.origin.type]:
+                if not locked.origin.where.get(key):
+                    return f"{name}: its origin lacks its {key}"
+            for source in locked.contents:
+                if source.text is not None and Digest.of(source.text.encode()) != (
+                    source.content.digest
+                ):
+                    return f"{name}: its text is not the text of {source.content.digest}"
+        return ""
+
     def fault(self) -> str:
         """Return what makes the artifacts contradict each other, or nothing."""
         sizes: dict[Digest, int] = {}
@@ -180,8 +206,12 @@ def load(path: Path) -> Lock:
     """Read a lock file; raise :class:`UsageError` with file, line and column."""
     from bundle.strictyaml import load as load_yaml  # noqa: PLC0415  (yaml costs start-up time)
 
-    document = load_yaml(path, limit=64 << 20)
-    fields = Fields(document.value, (), document.fault)
+    document = load_yaml(path, limit=MAX_BYTES)
+
+    def fault(place: Place, message: str, hint: str) -> DrayError:
+        return document.fault(place, message, hint or _ANEW)
+
+    fields = Fields(document.value, (), fault)
     fields.text("apiVersion", choices=[API_VERSION])
     fields.text("kind", choices=["Lock"])
     lock = Lock(
@@ -192,9 +222,12 @@ def load(path: Path) -> Lock:
         ),
     )
     fields.done(("apiVersion", "kind", "stream", "spec", "artifacts"))
-    if fault := lock.fault():
-        raise UsageError(f"{path}: {fault}", hint="write the lock anew with dray lock --update")
+    if contradiction := lock.fault():
+        raise UsageError(f"{path}: {contradiction}", hint=_ANEW)
     return lock
+
+
+_ANEW = "write the lock anew with dray lock --update"
 
 
 def _plain(dumper: Any) -> Any:

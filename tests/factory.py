@@ -20,6 +20,7 @@ from bundle.artifact import Artifact, Content
 from bundle.decode import compact_json, dump_json
 from bundle.digest import Digest
 from bundle.manifest import Manifest, bundle_name
+from bundle.trust import Role
 from bundler import packing
 from bundler.export import Export
 from bundler.finish import finish
@@ -168,7 +169,7 @@ class Bundle:
 def trust_file(path: Path, *signers: str, threshold: int = 1) -> Path:
     """Write a trust file in which ``signers`` may sign for the stream."""
     names = signers or (SIGNER,)
-    role = keys.Role(names, threshold)
+    role = Role(names, threshold)
     made = keys.trust(
         *map(keys.signer, names), streams={STREAM: role}, expires=instant.now() + YEAR
     )

@@ -162,6 +162,11 @@ def through_a_link(bundle: Bundle) -> None:
     (bundle.folder / "bundle").symlink_to(inner)
 
 
+def emptied(bundle: Bundle) -> None:
+    for path in bundle.folder.iterdir():
+        path.unlink()
+
+
 SWAPPED = (
     Lie(
         "two chunks are swapped",
@@ -276,7 +281,7 @@ PLACES = (
     Lie("the bundle's folder is a link inside", through_a_link, 4, "no bundle in"),
     Lie(
         "the folder is empty",
-        lambda bundle: [path.unlink() for path in bundle.folder.iterdir()],
+        emptied,
         4,
         "no bundle in",
         "an export that was cut leaves *.partial files",

@@ -174,7 +174,7 @@ WHO = (
         believe(factory.SIGNER, factory.SECOND, threshold=2),
         5,
         "needs 2 signatures of dray, second; 1 missing, signed by dray",
-        "let one of second add theirs: dray sign DIR",
+        "let second add a signature: dray sign DIR",
     ),
     Lie("a signature counts twice", one_signature_under_two_names, 5, "1 missing"),
     Lie("two signatures of one key count twice", two_signatures_of_one_key, 5, "1 missing"),
