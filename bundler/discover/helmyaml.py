@@ -1,0 +1,116 @@
+"""YAML as Helm reads values and manifests: typed, with anchors, and bounded against bombs."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_NODES: Final = 500_000
+"""Nodes of a document with every alias written out."""
+MAX_DEPTH: Final = 60
+
+_EVENTS: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_BASE):  # type: ignore[misc]
+    """The safe loader with the scalars of Helm's YAML: no dates, no base 60."""
+
+    yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012
+
+
+def _resolve(tag: str, pattern: str, first: str) -> None:
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(pattern), list(first))
+
+
+_resolve(
+    "bool",
+    r"^(?:true|True|TRUE|false|False|FALSE|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF)$",
+    "tTfFyYnNoO",
+)
+_resolve("int", r"^[-+]?(?:0x[0-9a-fA-F]{1,15}|0[0-7]{0,20}|[1-9][0-9]{0,30})$", "-+0123456789")
+_resolve(
+    "float",
+    r"^[-+]?(?:\.[0-9]{1,30}|[0-9]{1,30}\.[0-9]{0,30}(?:[eE][-+]?[0-9]{1,3})?"
+    r"|[0-9]{1,30}[eE][-+]?[0-9]{1,3})$",
+    "-+.0123456789",
+)
+_resolve("null", r"^(?:~|null|Null|NULL|)$", "~nN")
+_Loader.yaml_implicit_resolvers.setdefault("", []).append(
+    ("tag:yaml.org,2002:null", re.compile("^$"))
+)
+_resolve("merge", r"^<<$", "<")
+
+
+def load(text: str) -> Any:
+    """Return the one document in ``text``; raise ``ValueError`` with the reason if there is none.
+
+    Refused are nesting deeper than 60, more than 500,000 nodes once every alias is written out,
+    and an alias inside what it names.
+    """
+    found = load_all(text)
+    if len(found) > 1:
+        raise ValueError("it has more than one document")
+    return found[0] if found else None
+
+
+def load_all(text: str) -> list[Any]:
+    """Return every document in ``text``; raise ``ValueError`` as :func:`load` does."""
+    try:
+        _check(text)
+        return list(yaml.load_all(text, Loader=_Loader))
+    except yaml.YAMLError as fault:
+        mark = getattr(fault, "problem_mark", None)
+        where = f"line {mark.line + 1}: " if mark else ""
+        raise ValueError(f"{where}{getattr(fault, 'problem', None) or 'no YAML'}") from None
+    except (RecursionError, TypeError, OverflowError) as fault:
+        raise ValueError(f"no YAML: {type(fault).__name__}") from None
+
+
+def _check(text: str) -> None:
+    """Count what the document would have with its aliases written out, before anything is built."""
+    sizes: dict[str, int] = {}
+    open_: list[tuple[str | None, int]] = []
+    total = 0
+    for event in _events(text):
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in sizes:
+                raise ValueError("an alias of nothing, or of what it stands in")
+            total += sizes[event.anchor]
+        elif isinstance(event, yaml.CollectionStartEvent):
+            total += 1
+            open_.append((event.anchor, total))
+            if len(open_) > MAX_DEPTH:
+                raise ValueError(f"nested deeper than {MAX_DEPTH}")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, start = open_.pop()
+            if anchor:
+                sizes[anchor] = total - start + 1
+        elif isinstance(event, yaml.ScalarEvent):
+            total += 1
+            if event.anchor:
+                sizes[event.anchor] = 1
+        if total > MAX_NODES:
+            raise ValueError(f"more than {MAX_NODES} nodes")
+
+
+def _events(text: str) -> Iterator[Any]:
+    yield from yaml.parse(text, Loader=_EVENTS)
+
+
+def dump(value: object) -> str:
+    """Return ``value`` as block YAML, as Helm's ``toYaml`` does: without a last line end."""
+    text: str = yaml.dump(
+        value, Dumper=_Dumper, default_flow_style=False, allow_unicode=True, width=1 << 30
+    )
+    return text.removesuffix("...\n").rstrip("\n")
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002, RUF100
+        return True

@@ -1,0 +1,103 @@
+"""What NVIDIA's operators append to the tags of driver images when they run."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bundler.discover.mentions import Path
+    from bundler.spec import Nodes
+
+OS: Final = "os"
+PRECOMPILED: Final = "precompiled"
+OFED: Final = "ofed"
+OFED_PRECOMPILED: Final = "ofed-precompiled"
+KINDS: Final = ("ClusterPolicy", "NVIDIADriver", "NicClusterPolicy", "NicNodePolicy")
+_GPU = frozenset({"ClusterPolicy", "NVIDIADriver"})
+_NETWORK = frozenset({"NicClusterPolicy", "NicNodePolicy"})
+_BY_OS = frozenset({"gds", "gdrcopy", "vgpuManager"})
+_KIND = re.compile(rf"^kind:\s*[\"']?({'|'.join(KINDS)})\b", re.MULTILINE)
+
+
+class MissingNodes(Exception):
+    """A key of the spec that the tags of an image need; the text names it and says what for."""
+
+
+def kinds_in(text: str) -> set[str]:
+    """Return which of the operators' own resources a template makes."""
+    return set(_KIND.findall(text))
+
+
+def of_resource(kind: str) -> Callable[[Path, dict[str, Any]], str]:
+    """Return what says, for a mapping in a resource of ``kind``, what is appended to its image.
+
+    GPU operator: the driver gets the OS, or kernel and OS when precompiled; GDS, GDRCopy and the
+    vGPU manager get the OS (controllers/object_controls.go, resolveDriverTag; NVIDIADriver's
+    GetImagePath and GetPrecompiledImagePath). Network operator: the DOCA driver gets OS and
+    architecture, with the kernel between when precompiled (pkg/state/state_ofed.go).
+    """
+
+    def suffix(path: Path, mapping: dict[str, Any]) -> str:
+        below = path[1:] if path[:1] == ("spec",) else None
+        if kind == "NVIDIADriver" and below == ():
+            return _driver(mapping)
+        return _component(below[0], mapping, {kind}) if below and len(below) == 1 else ""
+
+    return suffix
+
+
+def of_values(kinds: set[str]) -> Callable[[Path, dict[str, Any]], str]:
+    """Return the same for the values of a chart whose templates make resources of ``kinds``."""
+
+    def suffix(path: Path, mapping: dict[str, Any]) -> str:
+        return _component(path[0], mapping, kinds) if len(path) == 1 else ""
+
+    return suffix
+
+
+def _component(key: str | int, mapping: dict[str, Any], kinds: set[str]) -> str:
+    if key == "driver" and kinds & _GPU:
+        return _driver(mapping)
+    if key in _BY_OS and kinds & _GPU:
+        return OS
+    if key == "ofedDriver" and kinds & _NETWORK:
+        return OFED_PRECOMPILED if mapping.get("forcePrecompiled") is True else OFED
+    return ""
+
+
+def _driver(mapping: dict[str, Any]) -> str:
+    return PRECOMPILED if mapping.get("usePrecompiled") is True else OS
+
+
+def expand(name: str, suffix: str, nodes: Nodes, architectures: Sequence[str]) -> list[str]:
+    """Return the names that nodes will ask for; a digest is left alone, as the operators do.
+
+    Raises :class:`MissingNodes` when the spec does not say what the nodes are.
+    """
+    if not suffix or "@" in name:
+        return [name]
+    if not nodes.os:
+        raise MissingNodes("nodes.os, such as [ubuntu22.04]: the operator appends it to the tag")
+    kernels: Sequence[str] = ("",)
+    if suffix in {PRECOMPILED, OFED_PRECOMPILED}:
+        kernels = nodes.kernels
+        if not kernels:
+            raise MissingNodes(
+                "nodes.kernels, such as [5.15.0-113-generic]: the driver is precompiled"
+            )
+    machines: Sequence[str] = ("",)
+    if suffix in {OFED, OFED_PRECOMPILED}:
+        machines = architectures
+        if not machines:
+            raise MissingNodes(
+                "platforms, such as [linux/amd64]: the operator appends the architecture"
+            )
+    return [
+        "-".join(part for part in (name, kernel, os, machine) if part)
+        for os in nodes.os
+        for kernel in kernels
+        for machine in machines
+    ]
