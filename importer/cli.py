@@ -109,7 +109,9 @@ def inspect(
 @click.argument("folders", nargs=-1, required=True, type=FOLDERS)
 @trust_options
 @_overrides
-@option("--quick", is_flag=True, help="Signature, names, sizes and the ends of chunks; no blob is read.")
+@option(
+    "--quick", is_flag=True, help="Signature, names, sizes and the ends of chunks; no blob is read."
+)
 def verify(
     folders: tuple[Path, ...],
     trust: Path | None,
