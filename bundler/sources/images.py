@@ -118,6 +118,8 @@ class _Walk:
 
     def _choose(self, root: Descriptor, parsed: oci.Parsed) -> Descriptor:
         """Return the index when it is carried whole, or else the one child that is carried bare."""
+        if not parsed.children:
+            raise SourceError(f"{self.reference.name} is an index of nothing")
         running = [child for child in parsed.children if child.runs]
         wanted = [child for child in running if self._wants(child.platform)]
         if not wanted and running:
