@@ -36,6 +36,7 @@ class Job:
     work: Path
     options: tuple[str, ...]
     monkeypatch: pytest.MonkeyPatch
+    drives: int = 1
     number: int = 0
 
     def place(self) -> Path:
@@ -47,7 +48,9 @@ class Job:
         return folder
 
     def arguments(self, folder: Path) -> tuple[object, ...]:
-        return ("export", "dray.yaml", "--to", folder / "out", "--chunk-size", CHUNK, *self.options)
+        drives = [folder / f"out/drive-{number}" for number in range(1, self.drives + 1)]
+        to = [part for drive in drives for part in ("--to", drive)]
+        return ("export", "dray.yaml", *to, "--chunk-size", CHUNK, *self.options)
 
     def reference(self) -> tuple[Path, int]:
         """Export without a kill; return where, and how many steps it took."""
@@ -97,7 +100,14 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / "out").rglob("*"))
 
 
-@pytest.fixture(params=["as it is", "compressed"])
+OPTIONS = {
+    "as it is": (),
+    "compressed": ("--compress",),
+    "two drives": ("--media", "2.3MB,9MB"),
+}
+
+
+@pytest.fixture(params=OPTIONS)
 def job(
     request: pytest.FixtureRequest,
     desk: Desk,
@@ -111,10 +121,11 @@ def job(
     upstream.text("text", 1_500_000)
     upstream.text("more", 400_000)
     desk.lock(*(upstream.name(f"{name}:1.0", proxy.host) for name in ("app", "text", "more")))
-    options = ("--compress",) if request.param == "compressed" else ()
+    options: tuple[str, ...] = OPTIONS[request.param]
     monkeypatch.setenv("DRAY_STATE_DIR", str(tmp_path / "state"))
-    desk.export(tmp_path / "first", *options)
-    return Job(desk, upstream, proxy, tmp_path, options, monkeypatch)
+    desk.export(tmp_path / "first")
+    drives = 2 if "--media" in options else 1
+    return Job(desk, upstream, proxy, tmp_path, options, monkeypatch, drives)
 
 
 def test_killed_wherever_it_touches_the_disk_it_completes(job: Job) -> None:
@@ -135,3 +146,22 @@ def test_killed_at_any_byte_from_the_network_it_completes(job: Job) -> None:
         ended = job.desk.killed(job.proxy, count, *job.arguments(folder))
         assert ended.code in {0, -signal.SIGKILL}
         job.go_on(folder, expected) if ended.code else shutil.rmtree(folder)
+
+
+def test_gone_on_with_the_drives_in_another_order_it_is_refused_and_nothing_is_lost(
+    desk: Desk,
+    upstream: Upstream,
+    fault_proxy: Callable[[int], FaultProxy],
+    tmp_path: Path,
+) -> None:
+    proxy = fault_proxy(upstream.registry.port)
+    upstream.image("app", 5_000_000)
+    desk.lock(upstream.name("app:1.0", proxy.host))
+    left, right = ("--to", tmp_path / "left"), ("--to", tmp_path / "right")
+    options = ("--media", "3MB,6MB", "--chunk-size", CHUNK)
+    desk.killed(proxy, 3_000_000, "export", "dray.yaml", *left, *right, *options)
+    said = desk.dray("export", "dray.yaml", *right, *left, *options, code=2)
+    assert "--to" in said.err
+    desk.dray("export", "dray.yaml", *left, *right, *options)
+    desk.verify(tmp_path / "left", tmp_path / "right")
+    assert leftovers(tmp_path) == []

@@ -326,6 +326,19 @@ def test_ceph_over_tls_takes_models_too(
     assert again["published"] == []
 
 
+def test_the_plan_of_an_import_is_shown_and_nothing_is_written(carried: Carried) -> None:
+    registry = carried.world.upstream.registry
+    prefix = registry.repository("planned")
+    options = ("--plan", "--only", "image,chart")
+    target = f"registry://{registry.host}/{prefix}"
+    said = carried.desk.load(carried.bundle, target, options=options).json
+    rows = {row["name"]: row for row in said["artifacts"]}
+    assert len(rows) == ARTIFACTS - 3
+    assert all(row["send"] > 0 for row in rows.values())
+    assert rows[f"nvcr.io/{CUDA}:{BASE}"]["place"] == f"{registry.host}/{prefix}/{CUDA}:{BASE}"
+    assert writes(registry, f"{prefix}/") == []
+
+
 # -- again, and the folder ------------------------------------------------------------------------
 
 

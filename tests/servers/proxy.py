@@ -104,6 +104,11 @@ class FaultProxy:
         """Refuse new connections from now on, as a server that is down."""
         self._do(self._unlisten())
 
+    def vanish(self) -> None:
+        """Refuse and reset all connections from now on; the one of these that an action may call."""
+        for work in (self._unlisten(), self._kill()):
+            asyncio.run_coroutine_threadsafe(work, self._loop)
+
     def accept(self) -> None:
         """Accept connections again, on the same port."""
         self._do(self._listen())
