@@ -105,7 +105,7 @@ class FaultProxy:
         self._do(self._unlisten())
 
     def vanish(self) -> None:
-        """Refuse and reset all connections from now on; the one of these that an action may call."""
+        """Reset all connections and refuse new ones from now on; an action may call it."""
         for work in (self._unlisten(), self._kill()):
             asyncio.run_coroutine_threadsafe(work, self._loop)
 
