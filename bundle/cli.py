@@ -11,7 +11,7 @@ import click
 
 import bundle
 from bundle.errors import EXIT_CODES, DrayError, UsageError
-from bundle.options import emit, fail
+from bundle.options import begin, emit, fail
 
 _ON = frozenset({"1", "true", "t", "yes", "y", "on"})
 ORDER = ["init", "keygen", "lock", "export", "sign", "inspect", "verify", "import"]
@@ -54,6 +54,7 @@ def build() -> click.Group:
 def main() -> None:
     """Run the command line; every failure ends here, once."""
     as_json = "--json" in sys.argv or os.environ.get("DRAY_JSON", "").lower() in _ON
+    begin()
     try:
         build().main(standalone_mode=False)
     except DrayError as error:

@@ -82,6 +82,11 @@ class _Output:
     is_json_printed = False
 
 
+def begin() -> None:
+    """Forget what an earlier command in this process has printed."""
+    _Output.is_json_printed = False
+
+
 def emit(document: dict[str, Any]) -> None:
     """Print the one JSON object of a command."""
     _Output.is_json_printed = True
