@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import unquote
 
@@ -15,7 +15,7 @@ from bundler.reference import NamingError
 from bundler.tagpattern import TagPattern
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from urllib.parse import SplitResult
 
     from bundle.decode import Path
@@ -34,6 +34,8 @@ NGC_VERSION = r"[A-Za-z0-9][A-Za-z0-9._+~-]*"
 HF_REPO = r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*"
 PROFILE = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"
 ALL: Literal["all"] = "all"
+ANSWERS = ("skip", "carry")
+"""What an answer may be besides a name: leave an image behind, or carry one that is left behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,9 @@ class ChartEntry:
     """A Helm chart in one exact version.
 
     ``repo`` is the URL of a classic repository, or ``oci://host/path`` with the chart's name as the
-    last part of the path. ``images`` is ``discover`` when the images that it names come along.
+    last part of the path. ``images`` is ``discover`` when the images that it names come along; then
+    ``values`` are those that it will be installed with, and ``answers`` say what it leaves open:
+    a place in the chart to a whole name, ``skip`` or ``carry`` (:mod:`bundler.discover`).
     """
 
     repo: str
@@ -69,6 +73,8 @@ class ChartEntry:
     version: str
     images: str = ""
     where: str = ""
+    answers: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def is_oci(self) -> bool:
@@ -238,7 +244,7 @@ def chart(value: object, path: Path, context: Context) -> ChartEntry:
     where = context.document.where(path)
     if isinstance(value, str):
         return _oci_chart(value, path, where, context)
-    known = ("repo", "name", "version", "images")
+    known = ("repo", "name", "version", "images", "answers", "values")
     fields = fields_of(value, path, context.document, known)
     repo, name = fields.text("repo"), fields.text("name", pattern=CHART_NAME, limit=200)
     version = _exact(fields.text("version"), (*path, "version"), context)
@@ -250,7 +256,39 @@ def chart(value: object, path: Path, context: Context) -> ChartEntry:
         repo = f"oci://{full.repository}"
     else:
         _check_url(repo, repo_path, context)
-    return ChartEntry(repo.rstrip("/"), name, version, images, where)
+    for key in ("answers", "values"):
+        if key in fields and not images:
+            hint = f"write images: discover beside {key}, or leave {key} out"
+            raise fields.wrong(key, "is for the images of the chart, which are not asked for", hint)
+    answers, values = _answers(fields, context), _values(fields)
+    return ChartEntry(repo.rstrip("/"), name, version, images, where, answers, values)
+
+
+def _answers(fields: Fields, context: Context) -> dict[str, str]:
+    found: dict[str, str] = {}
+    if "answers" in fields:
+        inner = fields.child("answers")
+        for place in inner.names():
+            text = inner.text(place)
+            kept = text in ANSWERS
+            found[place] = text if kept else str(_pinned(text, (*inner.path, place), context))
+    return found
+
+
+def _values(fields: Fields) -> dict[str, object]:
+    value = fields.raw("values", {})
+    if not isinstance(value, dict):
+        hint = "write them as in a values file: {driver: {usePrecompiled: true}}"
+        raise fields.wrong("values", "must be a mapping, the values for helm install", hint)
+    return {key: _plain(item) for key, item in value.items()}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return float(value) if isinstance(value, float) else value
 
 
 def _oci_chart(text: str, path: Path, where: str, context: Context) -> ChartEntry:

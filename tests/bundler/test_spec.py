@@ -176,3 +176,15 @@ def test_any_text_is_an_image_or_refused(text: str) -> None:
         assert str(error)
     else:
         assert str(found) == text
+
+
+def test_the_answers_and_values_of_a_chart_are_read() -> None:
+    text = (
+        "charts:\n  - repo: https://a.b/c\n    name: d\n    version: 1.0.0\n    images: discover\n"
+        "    answers:\n      'values.yaml: image': nvcr.io/a/b:1\n      'values.yaml: x.y': skip\n"
+        "    values: {driver: {usePrecompiled: true, version: '570', scale: 1.5}}\n"
+    )
+    [chart] = read(HEAD + text).charts
+    assert chart.answers == {"values.yaml: image": "nvcr.io/a/b:1", "values.yaml: x.y": "skip"}
+    values = {"driver": {"usePrecompiled": True, "version": "570", "scale": 1.5}}
+    assert chart.values == values

@@ -91,6 +91,25 @@ LIES: dict[str, tuple[str, str, str, str]] = {
         "images: is 'yes'",
         "discover",
     ),
+    "answers that nobody asks for": (
+        "charts: [{repo: https://a.b/c, name: d, version: 1.0.0, answers: {x: skip}}]",
+        "3:66",
+        "answers: is for the images of the chart",
+        "images: discover",
+    ),
+    "an answer without a host": (
+        "charts: [{repo: https://a.b/c, name: d, version: 1.0.0, images: discover,"
+        " answers: {'values.yaml: image': 'nginx:1.25'}}]",
+        "3:107",
+        "has no registry host",
+        "never guesses",
+    ),
+    "values that are no mapping": (
+        "charts: [{repo: https://a.b/c, name: d, version: 1.0.0, images: discover, values: [a]}]",
+        "3:83",
+        "values: must be a mapping",
+        "usePrecompiled",
+    ),
     "plain repository": (
         "charts: [{repo: http://a.b/c, name: d, version: 1.0.0}]",
         "3:17",

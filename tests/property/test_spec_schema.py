@@ -64,21 +64,39 @@ IMAGES = (
     | objects({"name": REPOSITORIES, "digest": DIGESTS}, platforms=PLATFORMS)
     | objects({"name": REPOSITORIES, "tags": PATTERNS}, platforms=PLATFORMS)
 )
-CHARTS = st.builds(
-    "oci://{}/{}:{}".format, REPOSITORIES, CHART_NAMES, VERSIONS.map(lambda v: v.replace("+", "_"))
-) | objects(
-    {
-        "repo": st.builds("{}://{}".format, st.sampled_from(["https", "oci"]), REPOSITORIES),
-        "name": CHART_NAMES,
-        "version": VERSIONS,
-    },
-    images=st.sampled_from(["none", "discover"]),
+CHARTS = (
+    st.builds(
+        "oci://{}/{}:{}".format,
+        REPOSITORIES,
+        CHART_NAMES,
+        VERSIONS.map(lambda v: v.replace("+", "_")),
+    )
+    | objects(
+        {
+            "repo": st.builds("{}://{}".format, st.sampled_from(["https", "oci"]), REPOSITORIES),
+            "name": CHART_NAMES,
+            "version": VERSIONS,
+        },
+        images=st.sampled_from(["none", "discover"]),
+    )
+    | objects(
+        {
+            "repo": st.builds("https://{}".format, REPOSITORIES),
+            "name": CHART_NAMES,
+            "version": VERSIONS,
+            "images": st.just("discover"),
+        },
+        answers=st.dictionaries(
+            text("[a-z.: ]{1,20}"), st.sampled_from(["skip", "carry"]) | PINNED
+        ),
+        values=st.dictionaries(text("[a-z]{1,9}"), st.booleans() | st.integers(0, 9), max_size=3),
+    )
 )
 MODELS = objects({"ngc": NGC}).filter(lambda entry: not entry["ngc"].endswith(":latest"))
 FILES = objects(
     {"url": URLS, "sha256": HEX | DIGESTS}, path=FILE_PATHS, size=st.integers(0, 2**53 - 1)
 )
-HF = objects({"repo": text("[A-Za-z0-9]{1,5}/[A-Za-z0-9._-]{1}x"), "commit": text("[0-9a-f]{40}")})
+HF = objects({"repo": text("[A-Za-z0-9]{1,5}/[A-Za-z0-9][A-Za-z0-9._-]x"), "commit": text("[0-9a-f]{40}")})
 NIMS = objects({"image": PINNED}, profiles=st.lists(text("[a-z0-9][a-z0-9:.-]{0,9}"), max_size=2))
 REGISTRIES = st.dictionaries(
     HOSTS,
@@ -166,7 +184,15 @@ BASE: dict[str, Any] = {
     ],
     "charts": [
         "oci://nvcr.io/a/b:1.0.0",
-        {"repo": "https://a.b/c", "name": "d", "version": "1.0.0", "images": "discover"},
+        {"repo": "https://a.b/c", "name": "d", "version": "1.0.0", "images": "none"},
+        {
+            "repo": "https://a.b/c",
+            "name": "e",
+            "version": "1.0.0",
+            "images": "discover",
+            "answers": {"values.yaml: image": "nvcr.io/a/b:1", "values.yaml: x": "skip"},
+            "values": {"a": {"b": True}},
+        },
     ],
     "models": [{"ngc": "a/b/c:1"}],
     "resources": [{"ngc": "a/c:1"}],
