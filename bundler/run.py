@@ -78,9 +78,11 @@ class Exporting:
             self._check_begun(sequence, begun[sequence], known)
             return Number(sequence, unfinished=True)
         if discard:
-            for sequence, path in found:
-                if sequence in begun:
-                    _discard(path, begun[sequence])
+            for journal in begun.values():
+                check_idle(journal)
+            for path in (path for sequence, path in found if sequence in begun):
+                with medium_errors(path):
+                    shutil.rmtree(path)
         return Number(highest + 1, unfinished=False)
 
     def _check_begun(self, sequence: int, journal: Path, known: State | None) -> None:
@@ -226,13 +228,6 @@ def _same(manifest: Manifest, plan: Plan) -> bool:
         digest: [(piece.chunk, piece.offset) for piece in pieces]
         for digest, pieces in planned.items()
     }
-
-
-def _discard(folder: Path, journal: Path) -> None:
-    """Delete an unfinished export, unless somebody is writing it."""
-    check_idle(journal)
-    with medium_errors(folder):
-        shutil.rmtree(folder)
 
 
 def _complete(manifest: Manifest, folders: Sequence[Path]) -> bool:
