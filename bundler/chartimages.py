@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from threading import Lock as Mutex
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from bundle.digest import verified
 from bundle.errors import SourceError
+from bundle.progress import counted
 from bundle.transfer import resume
 from bundler.discover import FoundImage, discover
 from bundler.sources.helm import ARCHIVE_LIMIT, CONTENT
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from bundler.spec import Spec
 
     Opener = Callable[[LockedArtifact, LockedContent], OpenAt]
-
-DISCOVER: Final = "discover"
 
 
 @dataclass
@@ -50,12 +49,6 @@ class ChartImages:
             what=f"{entry.where}: chart {name}",
             warn=self.warn,
         )
-        left = sum(1 for image in images if not image.carried)
-        if left:
-            self.warn(
-                f"chart {name}: {left} images of parts that are switched off stay behind;"
-                f" dray lock {self.spec.path} --why shows them"
-            )
         with self._mutex:
             self.found += [(name, image) for image in images]
 
@@ -75,12 +68,22 @@ class ChartImages:
 
         What the spec names itself is left to its own entry, which may say more about it.
         """
+        self._warn_of_what_is_left()
         named = {entry.name for entry in self.spec.images if not entry.tags}
         reasons: dict[str, list[str]] = {}
         for chart, image in sorted(self.found, key=lambda pair: (pair[1].reference, pair[0])):
             if image.carried and image.reference not in named:
                 reasons.setdefault(image.reference, []).append(f"{chart} {image.why}")
         return {name: "; ".join(dict.fromkeys(why)) for name, why in reasons.items()}
+
+    def _warn_of_what_is_left(self) -> None:
+        for chart in sorted({chart for chart, image in self.found if not image.carried}):
+            left = sum(1 for name, image in self.found if name == chart and not image.carried)
+            images = counted(left, "image")
+            self.warn(
+                f"chart {chart}: {images} of parts that are switched off not carried;"
+                f" dray lock {self.spec.path} --why shows them"
+            )
 
     def rows(self) -> list[dict[str, object]]:
         """Return one row for each image of each chart, those left behind included."""

@@ -102,7 +102,8 @@ def _ask(confirm: bool) -> str:  # noqa: FBT001, RUF100  (the shape that Passphr
 @command("lock", short_help="Resolve SPEC to digests: write the lock, to be reviewed.")
 @click.argument("spec", type=SPEC)
 @option("--update", is_flag=True, help="Resolve anew although the lock is of this spec.")
-def lock(spec: Path, *, update: bool, as_json: bool) -> None:
+@option("--why", is_flag=True, help="Print the images that charts need, and why; write nothing.")
+def lock(spec: Path, *, update: bool, why: bool, as_json: bool) -> None:
     """Resolve SPEC to digests and write the lock beside it, to be reviewed.
 
     The lock of dray.yaml is dray.lock.yaml.
@@ -111,6 +112,9 @@ def lock(spec: Path, *, update: bool, as_json: bool) -> None:
     from bundler.spec import load
 
     loaded = load(spec)
+    if why:
+        _explain(loaded, as_json=as_json)
+        return
     try:
         before = _read_lock(loaded)
     except UsageError as error:
@@ -134,6 +138,22 @@ def lock(spec: Path, *, update: bool, as_json: bool) -> None:
     for line in lockdiff.describe(made, changes, before):
         say(line)
     say(f"wrote {lock_path(spec)}: review it, then export")
+
+
+def _explain(spec: Spec, *, as_json: bool) -> None:
+    from bundler.chartimages import table
+    from bundler.resolve import Upstreams, chart_images
+
+    upstreams = Upstreams(spec, warn)
+    try:
+        rows = chart_images(spec, upstreams).rows()
+    finally:
+        upstreams.close()
+    if as_json:
+        emit({"images": rows})
+        return
+    for line in table(rows):
+        say(line)
 
 
 def lock_path(spec: Path) -> Path:

@@ -12,6 +12,8 @@ from bundle import credentials
 from bundle.errors import DrayError, SourceError, UsageError
 from bundle.http import Http
 from bundle.registry import Registry
+from bundler.chartimages import ChartImages, explained
+from bundler.entries import ImageEntry
 from bundler.lock import Lock, LockedArtifact, LockedContent
 from bundler.sources.helm import HelmSource
 from bundler.sources.https import HttpsSource
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bundler.sources.base import OpenAt, Source
-    from bundler.spec import ChartEntry, ImageEntry, Spec
+    from bundler.spec import ChartEntry, Spec
 
     Work = Callable[[], list[LockedArtifact]]
     T = TypeVar("T")
@@ -106,18 +108,36 @@ class Upstreams:
 def resolve(spec: Spec, upstreams: Upstreams) -> Lock:
     """Resolve every entry, in parallel; raise one error that names all that failed."""
     _refuse_what_is_left_out(spec)
-    work = list(_work(spec, upstreams))
-    with ThreadPoolExecutor(PARALLEL, "lock") as pool:
-        results = list(pool.map(lambda item: _attempt(*item), work))
+    inside = ChartImages(spec, upstreams.opener, upstreams.warn)
+    work = _work(spec, upstreams, inside)
+    results = _run(work)
+    needed = inside.wanted().items()
+    more = [(name, partial(_needed, name, why, spec, upstreams)) for name, why in needed]
+    results += _run(more)
     failures = [result for result in results if isinstance(result, Failure)]
     if failures:
-        raise _all(failures, len(work))
+        raise _all(failures, len(work) + len(more))
     found = [locked for result in results if isinstance(result, list) for locked in result]
-    unique = {(item.artifact.kind, item.artifact.name): item for item in found}
+    unique = {(item.artifact.kind, item.artifact.name): item for item in reversed(found)}
     lock = Lock(spec.stream, spec.digest, tuple(unique[key] for key in sorted(unique)))
     if fault := lock.fault():
         raise UsageError(f"{spec.path}: {fault}", hint="keep one of the two entries")
     return lock
+
+
+def chart_images(spec: Spec, upstreams: Upstreams) -> ChartImages:
+    """Read the charts of a spec for the images that they need; nothing else is resolved."""
+    inside = ChartImages(spec, upstreams.opener, upstreams.warn)
+    work = _charts([chart for chart in spec.charts if chart.images], upstreams, inside)
+    failures = [result for result in _run(work) if isinstance(result, Failure)]
+    if failures:
+        raise _all(failures, len(work))
+    return inside
+
+
+def _run(work: Sequence[tuple[str, Work]]) -> list[list[LockedArtifact] | Failure]:
+    with ThreadPoolExecutor(PARALLEL, "lock") as pool:
+        return list(pool.map(lambda item: _attempt(*item), work))
 
 
 def _refuse_what_is_left_out(spec: Spec) -> None:
@@ -126,12 +146,11 @@ def _refuse_what_is_left_out(spec: Spec) -> None:
         "hf": bool(spec.hf),
         "nims": bool(spec.nims),
         "policy": bool(spec.policy),
-        "charts[].images": any(chart.images for chart in spec.charts),
     }
     if found := [key for key, used in asked.items() if used]:
         raise UsageError(
             f"{spec.path}: {', '.join(found)}: not supported by this version",
-            hint="take it out; list a chart's images under `images:`, a NIM's image as well",
+            hint="take it out; a NIM's image can be listed under `images:`",
         )
 
 
@@ -152,20 +171,41 @@ def _all(failures: Sequence[Failure], total: int) -> DrayError:
     return kind(message, hint="nothing was written: the lock is all entries or none")
 
 
-def _work(spec: Spec, upstreams: Upstreams) -> list[tuple[str, Work]]:
+def _work(spec: Spec, upstreams: Upstreams, inside: ChartImages) -> list[tuple[str, Work]]:
     work: list[tuple[str, Work]] = [
         (entry.name, partial(_images, entry, spec, upstreams.registries)) for entry in spec.images
     ]
-    for chart in spec.charts:
-        in_registry = chart.repo.startswith("oci://")
-        oci_chart = partial(_chart, upstreams.registries)
-        resolver = oci_chart if in_registry else upstreams.helm.resolve
-        work.append((f"{chart.repo} {chart.name}", partial(_one, resolver, chart)))
+    work += _charts(spec.charts, upstreams, inside)
     for entry in (*spec.models, *spec.resources):
         work.append((entry.name, partial(_one, upstreams.ngc.resolve, entry)))
     for file in spec.files:
         work.append((file.url, partial(_one, upstreams.https.resolve, file)))
     return work
+
+
+def _charts(
+    charts: Sequence[ChartEntry], upstreams: Upstreams, inside: ChartImages
+) -> list[tuple[str, Work]]:
+    return [
+        (f"{chart.repo} {chart.name}", partial(_chart_and_inside, chart, upstreams, inside))
+        for chart in charts
+    ]
+
+
+def _chart_and_inside(
+    entry: ChartEntry, upstreams: Upstreams, inside: ChartImages
+) -> list[LockedArtifact]:
+    in_registry = entry.repo.startswith("oci://")
+    oci_chart = partial(_chart, upstreams.registries)
+    chart = (oci_chart if in_registry else upstreams.helm.resolve)(entry)
+    if entry.images:
+        inside.read(entry, chart)
+    return [chart]
+
+
+def _needed(name: str, why: str, spec: Spec, upstreams: Upstreams) -> list[LockedArtifact]:
+    found = _images(ImageEntry(name), spec, upstreams.registries)
+    return [explained(image, why) for image in found]
 
 
 def _one(resolver: Callable[[T], LockedArtifact], entry: T) -> list[LockedArtifact]:
