@@ -47,7 +47,8 @@ class Media:
         manifests: dict[str, None] = {}
         for path in paths:
             if not path.is_dir():
-                raise UsageError(f"{path} is not a folder", hint="name the folder of the bundle")
+                what = "is not a folder" if path.exists() else "does not exist"
+                raise UsageError(f"{path} {what}", hint="name the folder of the bundle")
             for name, folder, sealed in _bundles(path, DEPTH):
                 chunks.setdefault(name, {})[folder] = None
                 if sealed:
@@ -126,7 +127,9 @@ class Media:
         return name.startswith(self.name) and bool(_SIGNATURE.fullmatch(name[len(self.name) :]))
 
 
-RECOPY = "copy this file again from the low side; if it is bad there too, re-make it"
+RECOPY = (
+    "copy this file again from the low side; if it is bad there too, dray export --new re-makes it"
+)
 
 
 def read_at(handle: int, path: Path, count: int, offset: int) -> bytes:

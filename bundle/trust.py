@@ -149,7 +149,7 @@ class Trust:
         if self.expires is not None and now >= self.expires:
             raise NotTrusted(
                 f"the trust file (version {self.version}) expired on {instant.spell(self.expires)}",
-                hint=f"bring version {self.version + 1}, signed by its root keys: dray trust apply",
+                hint=f"bring version {self.version + 1}, signed by its root keys",
             )
 
     def _count(self, role: Role, names: Iterable[str]) -> tuple[str, ...]:

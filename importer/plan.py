@@ -67,7 +67,11 @@ def make(manifest: Manifest, routes: Mapping[str, Target]) -> Plan:
     with ThreadPoolExecutor(PROBES) as pool:
         there = list(pool.map(lambda step: step.target.has(step.artifact, step.content), wanted))
     steps = [step for step, has in zip(wanted, there, strict=True) if not has]
-    present = sum(s.content.size for s, has in zip(wanted, there, strict=True) if has)
+    present = sum(
+        step.content.size
+        for step, has in zip(wanted, there, strict=True)
+        if has and (step.content.path or not next(step.artifact.files, None))
+    )
     return Plan(manifest, routes, artifacts, tuple(_in_media_order(manifest, steps)), present)
 
 
