@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -204,9 +205,16 @@ HEADER = """\
 
 def load(path: Path) -> Lock:
     """Read a lock file; raise :class:`UsageError` with file, line and column."""
-    from bundle.strictyaml import load as load_yaml  # noqa: PLC0415  (yaml costs start-up time)
+    from bundle.strictyaml import read  # noqa: PLC0415  (yaml costs start-up time)
 
-    document = load_yaml(path, limit=MAX_BYTES)
+    return parse(read(path, limit=MAX_BYTES), path)
+
+
+def parse(data: bytes, path: Path) -> Lock:
+    """Read a lock from bytes; ``path`` names it in messages."""
+    from bundle import strictyaml  # noqa: PLC0415  (yaml costs start-up time)
+
+    document = strictyaml.parse(data, name=str(path), limit=MAX_BYTES)
 
     def fault(place: Place, message: str, hint: str) -> DrayError:
         return document.fault(place, message, hint or _ANEW)
@@ -231,5 +239,9 @@ _ANEW = "write the lock anew with dray lock --update"
 
 
 def _plain(dumper: Any) -> Any:
-    """Return a dumper that never writes anchors: equal objects are written twice."""
-    return type("Dumper", (dumper,), {"ignore_aliases": lambda _self, _data: True})
+    """Return a dumper that writes no anchors, and quotes all text that would be read as numbers."""
+    made: Any = type("Dumper", (dumper,), {"ignore_aliases": lambda _self, _data: True})
+    # YAML 1.1, which PyYAML writes, knows no such numbers; 1.2 and our reader do: tag 123e4567.
+    number = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)[eE][-+]?[0-9]+\Z")
+    made.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+.0123456789"))
+    return made

@@ -217,9 +217,19 @@ def _s3(rest: str) -> Destination:
 
 
 def _target_file(path: Path) -> list[Destination]:
-    from bundle.strictyaml import load  # noqa: PLC0415  (yaml costs start-up time)
+    from bundle.strictyaml import read as read_file  # noqa: PLC0415  (yaml costs start-up time)
 
-    document = load(path, hint=f"--to can be {_FORMS}")
+    return parse_file(read_file(path, hint=f"--to can be {_FORMS}"), path)
+
+
+def parse_file(data: bytes, path: Path) -> list[Destination]:
+    """Return what a target file says; ``path`` names it, and relative paths start beside it.
+
+    Raises :class:`UsageError` with file, line and column.
+    """
+    from bundle import strictyaml  # noqa: PLC0415  (yaml costs start-up time)
+
+    document = strictyaml.parse(data, name=str(path))
     fields = Fields(document.value, (), document.fault)
     fields.text("apiVersion", choices=["dray/v1"])
     found = [_entry(item, path.parent) for item in fields.objects("targets", required=True)]

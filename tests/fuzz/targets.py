@@ -1,0 +1,254 @@
+"""The fuzz targets: each takes any bytes, and fails when a parser does more than refuse them."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+import time
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+from bundle import auth, refusals, signature, state, strictyaml, trust
+from bundle.decode import parse_json
+from bundle.digest import verified
+from bundle.encoding import decode
+from bundle.errors import DrayError
+from bundle.http import Response
+from bundle.manifest import Manifest
+from bundle.media import Media
+from bundle.reader import Reader
+from bundle.verify import verify
+from bundler import lock, oci, spec
+from bundler.sources import chartfile, helmindex, ngc_answers, ngc_listing
+from bundler.sources.ngc_api import Item
+from importer import destinations
+from importer.targets import layout, marker
+from tests import factory, keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bundle.manifest import Manifest as Signed
+    from bundler.sources.ngc_api import NgcApi
+
+    Target = Callable[[bytes], object]
+
+SECONDS = 5.0
+"""Processor time that one input may cost. A parser that takes linear time stays far below."""
+HERE = Path("some.yaml")
+OCI_TYPES = sorted(oci.INDEXES | oci.MANIFESTS)
+PLAIN = 1 << 20
+"""Bytes that the blob of the Zstandard target is said to have."""
+
+
+class TooSlow(AssertionError):
+    """An input cost more than :data:`SECONDS`."""
+
+
+def check(target: Target, data: bytes) -> None:
+    """Give ``data`` to a target: it may refuse it, and nothing else."""
+    started = time.process_time()
+    with suppress(DrayError):
+        target(data)
+    spent = time.process_time() - started
+    if spent > SECONDS:
+        message = f"{spent:.1f} s for {len(data)} bytes"
+        raise TooSlow(message)
+
+
+def manifest(data: bytes) -> None:
+    """Whatever is read as a manifest reads back from what it writes."""
+    read = Manifest.from_bytes(data)
+    assert Manifest.from_bytes(read.to_bytes()) == read
+
+
+def envelope(data: bytes) -> None:
+    """A signature file that nobody trusted made is never counted, and no key is read from one."""
+    parsed = signature.parse_sigstore(data)
+    assert not signature.verify(keys.signer("nobody").public_key, parsed.signature, b"document")
+
+
+def public_key(data: bytes) -> None:
+    """What is read as a public key is written in one way."""
+    read = signature.PublicKey.from_pem(data)
+    assert signature.PublicKey.from_pem(read.pem) == read
+
+
+def trust_policy(data: bytes) -> None:
+    """Whatever is read as a trust file reads back from what it writes."""
+    read = trust.read(data)
+    assert trust.read(read.to_bytes()) == read
+
+
+def memory(data: bytes) -> None:
+    """The state of a stream."""
+    state._read(data, HERE, "import", "prod")
+
+
+def yaml(data: bytes) -> None:
+    """A YAML document, and the place of everything in it."""
+    document = strictyaml.parse(data, name="some.yaml")
+    assert all(number >= 1 for number in document.mark(("a", 0, "b")))
+
+
+def spec_file(data: bytes) -> None:
+    """A spec."""
+    spec.parse(data, HERE)
+
+
+def lock_file(data: bytes) -> None:
+    """Whatever is read as a lock reads back from what it writes."""
+    read = lock.parse(data, HERE)
+    assert lock.parse(read.text, HERE) == read
+    read.source_fault()
+
+
+def target_file(data: bytes) -> None:
+    """A target file."""
+    destinations.parse_file(data, HERE)
+
+
+def image(data: bytes) -> None:
+    """An OCI or Docker manifest or index; the first byte chooses what the registry calls it."""
+    kind = OCI_TYPES[data[0] % len(OCI_TYPES)] if data else OCI_TYPES[0]
+    oci.config_platform(data[1:])
+    oci.parse(data[1:], kind, "image")
+
+
+def helm_index(data: bytes) -> None:
+    """The index of a classic Helm repository."""
+    helmindex.find(data, "https://charts.example", "app", "1.0.0")
+
+
+def chart(data: bytes) -> None:
+    """A chart's archive."""
+    with suppress(ValueError):
+        chartfile.metadata(data)
+
+
+def ngc(data: bytes) -> None:
+    """NGC's answers: facts of a version, its files, the versions, and failures of any shape."""
+    response = Response(404, {}, data, "https://api.ngc.nvidia.com/")
+    assert all(isinstance(text, str) for text in ngc_answers.told(response))
+    try:
+        body = ngc_answers.read_object(data)
+    except ValueError:
+        return
+    item = Item("models", "nvidia", "", "riva", "1.0")
+    api = cast("NgcApi", SimpleNamespace(guest=True, get=lambda *_: body))
+    for ask in (
+        lambda: ngc_listing.version_facts(api, item),
+        lambda: ngc_listing.listing(api, item, ngc_listing.Facts(None, None)),
+        lambda: ngc_listing.status_fault(api, item),
+    ):
+        with suppress(DrayError):
+            ask()
+
+
+def refusal(data: bytes) -> None:
+    """A registry's refusal, and the challenge of its header: one line each, with no escape."""
+    response = Response(403, {}, data, "https://nvcr.io/")
+    for text in refusals.told(response):
+        assert text.isprintable()
+    auth.challenges(data.decode("latin-1"))
+
+
+def json(data: bytes) -> None:
+    """JSON, which raises ``ValueError`` and nothing else."""
+    with suppress(ValueError):
+        parse_json(data, limit=1 << 20)
+
+
+def warehouse(data: bytes) -> None:
+    """What lies in a folder on the high side: its index, and the markers of its models."""
+    with suppress(DrayError):
+        layout._parse(data, "index.json")
+    marker.read(data, "marker")
+
+
+def zstd(data: bytes) -> None:
+    """A stored blob's frames: never more bytes than were signed, and never another's."""
+    blocks = [data[:7], data[7:]] if len(data) > 7 else [data]
+    plain, seen = decode(blocks, "zstd", size=PLAIN, what="blob"), 0
+    for block in plain:
+        seen += len(block)
+    assert seen <= PLAIN
+
+
+def chunk(data: bytes) -> None:
+    """A chunk file of any bytes: every one that differs is found, and none of them is used."""
+    place = _place()
+    if place.path.read_bytes() != data:
+        place.path.write_bytes(data)
+    found = verify(place.manifest, place.media, workers=1)
+    assert bool(found.bad) == (data != place.good), found
+    assert not found.missing
+    reader = Reader(place.manifest, place.media)
+    for blob, expected in place.blobs.items():
+        with suppress(DrayError):
+            assert b"".join(reader.blob(blob).blocks()) == expected
+
+
+class _Place:
+    """A bundle in a folder of its own, one chunk of which is the input."""
+
+    def __init__(self, folder: Path) -> None:
+        made = factory.build(folder, _content)
+        self.manifest: Signed = made.manifest
+        self.media = Media.find(made.folders)
+        self.path = made.chunk(2)
+        self.good = self.path.read_bytes()
+        reader = Reader(self.manifest, self.media)
+        self.blobs = {
+            blob.digest: b"".join(
+                verified(
+                    reader.blob(blob.digest).blocks(),
+                    digest=blob.digest,
+                    size=blob.size,
+                    what="blob",
+                )
+            )
+            for blob in self.manifest.blobs
+        }
+
+
+def _content(kept: factory.Contents) -> Any:
+    layers = [factory.noise("one", 3001), factory.noise("two", 500)]
+    files = {"model.bin": factory.noise("cut", 17_000), "config.json": b"{}"}
+    return (
+        factory.image(kept, "nvcr.io/nvidia/cuda:12.6", layers),
+        factory.model(kept, "nvidia/riva", "1.0", files),
+    )
+
+
+@cache
+def _place() -> _Place:
+    folder = Path(tempfile.mkdtemp(prefix="dray-fuzz-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return _Place(folder)
+
+
+TARGETS: dict[str, Target] = {
+    "manifest": manifest,
+    "envelope": envelope,
+    "public-key": public_key,
+    "trust-policy": trust_policy,
+    "state": memory,
+    "yaml": yaml,
+    "spec": spec_file,
+    "lock": lock_file,
+    "target-file": target_file,
+    "image": image,
+    "helm-index": helm_index,
+    "chart": chart,
+    "ngc": ngc,
+    "refusal": refusal,
+    "json": json,
+    "warehouse": warehouse,
+    "zstd": zstd,
+    "chunk": chunk,
+}
