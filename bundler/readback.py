@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
 BUFFER = 2 << 20
@@ -26,9 +26,11 @@ def reading_back(path: Path) -> Iterator[Iterator[memoryview]]:
     handle, direct = _open(path)
     buffer = mmap.mmap(-1, BUFFER)  # direct reads need memory that begins at a page
     view = memoryview(buffer)
+    blocks = _blocks(handle, view, direct=direct)
     try:
-        yield _blocks(handle, view, direct=direct)
+        yield blocks
     finally:
+        blocks.close()  # whoever stops early holds a part of the buffer until then
         view.release()
         buffer.close()
         os.close(handle)
@@ -50,7 +52,7 @@ def _cached(path: Path, flags: int) -> int:
     return handle
 
 
-def _blocks(handle: int, view: memoryview, *, direct: bool) -> Iterator[memoryview]:
+def _blocks(handle: int, view: memoryview, *, direct: bool) -> Generator[memoryview]:
     offset = 0
     while True:
         try:
