@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class SchemaFault(Exception):  # noqa: N818  (named for what it is, as in bundle.errors)
+class SchemaFault(Exception):
     """A document does not obey its schema; ``path`` is the place as people write it."""
 
     def __init__(self, name: str, path: str, message: str) -> None:
@@ -21,7 +21,7 @@ class SchemaFault(Exception):  # noqa: N818  (named for what it is, as in bundle
 
 
 def load(name: str) -> dict[str, Any]:
-    """Return the schema ``name`` (``trust``, ``spec``); raise ``KeyError`` for an unknown one."""
+    """Return a schema: ``manifest``, ``lock``, ``trust``, ``spec``; ``KeyError`` for another."""
     file = files(__package__) / f"{name}.schema.json"
     if not file.is_file():
         raise KeyError(name)

@@ -1,0 +1,181 @@
+"""The manifest's schema and its reader say the same, as far as a schema can say it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+import schemas
+from bundle.artifact import Artifact, Content
+from bundle.chunks import Chunk, Part, StoredBlob, chunk_name, index_json, prefix
+from bundle.digest import Digest
+from bundle.errors import NotTrusted, VerificationError
+from bundle.manifest import FORMAT, File, Manifest, Medium, Previous
+from tests import keys
+from tests.property.strategies import manifests, mutations
+
+VALIDATOR = schemas._validator()(schemas.load("manifest"))  # made once: that takes most of the time
+SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+BEYOND_SCHEMAS = re.compile(
+    r"is not numbered from 1|lacks sha256|that no artifact needs"
+    r"|has parts that do not add up|one part with another digest|which is not listed"
+    r"|has a gap or overlap|not as long as its contents|every chunk on exactly one medium"
+    r"|which is not of|cannot pin itself|has two sizes|two files are called|not among the contents"
+    r"|only a manifest or an index has tags|both a file and a folder|normal form C|names .* twice"
+    r"|not strict JSON: (integer out of range|not an integer)"
+)
+"""Faults that tie one place of the document to another, Unicode, and numbers in unknown fields."""
+
+
+def sample() -> Manifest:
+    """Return a manifest with one of everything."""
+    config, layer, file = (Digest.of(word) for word in (b"config", b"layer", b"file"))
+    root, about = Digest.of(b"root"), Digest.of(b"signature")
+    contents = (
+        Content("config", "application/json", config, 6),
+        Content("layer", "application/x", layer, 1500),
+        Content("manifest", "application/m", root, 4, "linux/amd64", tags=("1", "latest")),
+        Content("manifest", "application/m", about, 9, subject=root),
+    )
+    model = (Content("file", "a/b", file, 4, path="dir/f"), Content("index", "a/i", root, 4))
+    found = (
+        Artifact("image", "host/a:1", "host/a", "1", root, contents, {"index": "complete"}),
+        Artifact("model", "ngc/b:2", "ngc/b", "2", root, model),
+    )
+    start, digest = len(prefix(index_json(found))), Digest.of(b"part")
+    blobs = (
+        StoredBlob(config, 6, "identity", (Part(1, start + 512, 6, config),)),
+        StoredBlob(layer, 1500, "zstd", (Part(1, start + 1536, 700, digest),)),
+        StoredBlob(root, 4, "identity", (Part(1, start + 3072, 4, root),)),
+        StoredBlob(about, 9, "identity", (Part(2, start + 512, 9, about),)),
+        StoredBlob(
+            file,
+            4,
+            "identity",
+            (Part(1, start + 4096, 3, digest), Part(2, start + 1536, 1, digest)),
+        ),
+    )
+    ends = (start + 4608 + 1024, start + 2048 + 1024)
+    return Manifest(
+        stream="prod",
+        sequence=42,
+        created="2026-01-01T00:00:00Z",
+        expires="2026-06-30T00:00:00Z",
+        generator=("dray", "0.1.0"),
+        spec=Digest.of(b"spec"),
+        lock=Digest.of(b"lock"),
+        chunk_size=8192,
+        artifacts=found,
+        blobs=blobs,
+        chunks=tuple(
+            Chunk(number, chunk_name("prod-000042", number), size, digest)
+            for number, size in enumerate(ends, start=1)
+        ),
+        media=(Medium(1, 64_000_000_000, (2,)), Medium(2, 0, (1,))),
+        files=(File("prod-000042.sha256sums", 10, digest), File("README.txt", 20, digest)),
+        previous=Previous(41, digest),
+    )
+
+
+SAMPLE = sample()
+
+
+def read(data: bytes) -> Manifest | VerificationError:
+    """Return what the reader makes of the bytes; any other exception fails the test."""
+    try:
+        return Manifest.from_bytes(data)
+    except VerificationError as error:
+        return error
+
+
+@SLOW
+@given(manifests())
+def test_every_manifest_obeys_the_schema_and_reads_back_equal(made: Manifest) -> None:
+    schemas.validate("manifest", json.loads(made.to_bytes()))
+    assert Manifest.from_bytes(made.to_bytes()) == made
+    assert Manifest.from_bytes(made.to_bytes()).to_bytes() == made.to_bytes()
+
+
+@settings(SLOW, max_examples=500)
+@given(mutations(SAMPLE.to_dict()))
+def test_the_reader_and_the_schema_agree_on_changed_manifests(document: Any) -> None:
+    found = read(json.dumps(document).encode())
+    if VALIDATOR.is_valid(document):
+        assert isinstance(found, Manifest) or BEYOND_SCHEMAS.search(found.message), found
+    else:
+        assert isinstance(found, VerificationError)
+
+
+@SLOW
+@given(st.data())
+def test_a_changed_byte_never_gives_an_equal_manifest(data: st.DataObject) -> None:
+    """But for white space, and for the two fields that decide only whether it can be read."""
+    original = SAMPLE.to_bytes()
+    changed = bytearray(original)
+    place = data.draw(st.integers(0, len(changed) - 1))
+    changed[place] = data.draw(st.integers(0, 255).filter(lambda byte: byte != original[place]))
+    if read(bytes(changed)) == SAMPLE:
+        assert known_fields(changed) == known_fields(original)
+
+
+def known_fields(data: bytes | bytearray) -> dict[str, Any]:
+    deciding = {"formatVersion", "features"}
+    wanted = SAMPLE.to_dict().keys() - deciding
+    return {key: value for key, value in json.loads(data).items() if key in wanted}
+
+
+@settings(SLOW, max_examples=50)
+@given(st.data())
+def test_a_changed_byte_is_never_signed(data: st.DataObject) -> None:
+    original, signer = SAMPLE.to_bytes(), keys.signer("alice")
+    files = keys.signed(original, signer)
+    changed = bytearray(original)
+    changed[data.draw(st.integers(0, len(changed) - 1))] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(NotTrusted):
+        keys.trust(signer).verified_by(bytes(changed), files)
+
+
+@SLOW
+@given(manifests(), manifests())
+def test_different_manifests_have_different_bytes(one: Manifest, other: Manifest) -> None:
+    assume(one != other)
+    assert hashlib.sha256(one.to_bytes()).digest() != hashlib.sha256(other.to_bytes()).digest()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=10,
+)
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_no_garbage_is_a_manifest(data: bytes) -> None:
+    assert isinstance(read(data), VerificationError)
+
+
+@settings(deadline=None)
+@given(st.integers(0, len(SAMPLE.to_bytes()) - 2))
+def test_no_beginning_of_a_manifest_is_one(length: int) -> None:
+    assert isinstance(read(SAMPLE.to_bytes()[:length]), VerificationError)
+
+
+def test_a_later_minor_version_and_unknown_fields_are_read() -> None:
+    document = SAMPLE.to_dict() | {"formatVersion": f"{FORMAT[0]}.99", "new": {"field": [1]}}
+    document["blobs"][0]["new"] = True
+    schemas.validate("manifest", document)
+    assert read(json.dumps(document).encode()) == SAMPLE
+
+
+def test_the_schema_is_itself_a_schema() -> None:
+    from jsonschema import Draft202012Validator
+
+    Draft202012Validator.check_schema(schemas.load("manifest"))
