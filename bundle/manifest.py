@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bundle.artifact import Artifact, Content
-from bundle.chunks import Chunk, Part, StoredBlob, check_geometry, index_json
+from bundle.chunks import Chunk, Part, StoredBlob, check_geometry, chunk_name, index_json
 from bundle.decode import Fields, Path, dump_json, parse_json, spell
 from bundle.errors import DrayError, VerificationError
 
@@ -180,7 +180,7 @@ def _read(fields: Fields) -> Manifest:
     generator = fields.child("generator")
     return Manifest(
         stream=fields.text("stream", pattern=STREAM),
-        sequence=fields.integer("sequence", low=1, high=10**12),
+        sequence=fields.integer("sequence", low=1, high=10**12 - 1),
         created=fields.text("created", pattern=TIME),
         expires=fields.text("expires", pattern=TIME),
         generator=(generator.text("name", limit=60), generator.text("version", limit=60)),
@@ -246,3 +246,6 @@ def _check_names(manifest: Manifest) -> None:
             raise _fault(("files",), f"names {name!r}, which is not of {manifest.name}", "")
         if name.startswith(start + "manifest.json"):
             raise _fault(("files",), f"names {name!r}, which cannot pin itself", "")
+    for chunk in manifest.chunks:
+        if chunk.name != (name := chunk_name(manifest.name, chunk.number)):
+            raise _fault(("chunks", chunk.number - 1), f"is {chunk.name!r}, not {name!r}", "")

@@ -139,7 +139,7 @@ class MediumBlob:
 
     def _stored(self, offset: int) -> Iterator[bytes]:
         for number, part in enumerate(self.stored.parts):
-            if offset >= part.size and part.size:
+            if offset and offset >= part.size:
                 offset -= part.size
                 continue
             yield from self.reader.part_blocks(self.stored, number, offset)

@@ -24,11 +24,11 @@ VALIDATOR = schemas._validator()(schemas.load("manifest"))  # made once: that ta
 SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 BEYOND_SCHEMAS = re.compile(
-    r"is not numbered from 1|lacks sha256|that no artifact needs"
-    r"|has parts that do not add up|one part with another digest|which is not listed"
-    r"|has a gap or overlap|not as long as its contents|every chunk on exactly one medium"
-    r"|which is not of|cannot pin itself|has two sizes|two files are called|not among the contents"
-    r"|only a manifest or an index has tags|both a file and a folder|normal form C|names .* twice"
+    r"is not numbered from 1|lacks sha256|that no artifact needs|has parts that do not add up"
+    r"|one part with another digest|which is not listed|has a gap or overlap|names a file twice"
+    r"|not as long as its contents|every chunk on exactly one medium|which is not of|, not 'prod-"
+    r"|cannot pin itself|has two sizes|two files are called|not among the contents|names .* twice"
+    r"|only a manifest or an index has tags|both a file and a folder|normal form C"
     r"|not strict JSON: (integer out of range|not an integer)"
 )
 """Faults that tie one place of the document to another, Unicode, and numbers in unknown fields."""
