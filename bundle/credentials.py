@@ -1,4 +1,4 @@
-"""Credentials for a registry: from docker's configuration, its helpers, or NGC's environment."""
+"""Credentials for a registry: from docker's configuration and its helpers."""
 
 from __future__ import annotations
 
@@ -18,9 +18,6 @@ from bundle.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-NGC_HOST = "nvcr.io"
-NGC_USER = "$oauthtoken"
-NGC_VARIABLES = ("NGC_CLI_API_KEY", "NGC_API_KEY")
 HELPER_TIMEOUT = 60.0
 """Seconds; a helper may ask the desktop to unlock a keychain."""
 _HUB = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
@@ -51,33 +48,15 @@ class Credentials:
 def find(host: str) -> Credentials | None:
     """Return the credentials for ``host[:port]``, or nothing where none are configured.
 
-    nvcr.io: NGC_CLI_API_KEY, then NGC_API_KEY, then as the others. Others: REGISTRY_AUTH_FILE if it
-    is set, else config.json in DOCKER_CONFIG or ~/.docker; credHelpers before credsStore before
-    auths, as docker has it. Raises :class:`bundle.errors.UsageError` where what is configured can't
-    be read: going on without a credential would only fail later, and for another reason.
+    REGISTRY_AUTH_FILE if it is set, else config.json in DOCKER_CONFIG or ~/.docker; credHelpers
+    before credsStore before auths, as docker has it. Raises :class:`bundle.errors.UsageError` where
+    what is configured can't be read: going on without a credential would only fail later, and for
+    another reason.
     """
-    if host == NGC_HOST and (key := ngc_key()):
-        return Credentials(NGC_USER, key[0], origin=key[1])
     for file, required in _files():
         config = _load(file, required=required)
         if config is not None:
             return _from_config(host, config, file)
-    return None
-
-
-def ngc_key() -> tuple[str, str] | None:
-    """Return the NGC key of the environment and the variable that has it.
-
-    Raises :class:`bundle.errors.UsageError` for a value that can't be a key.
-    """
-    for variable in NGC_VARIABLES:
-        value = os.environ.get(variable, "")
-        if not value:
-            continue
-        if not re.fullmatch(r"[A-Za-z0-9._~+/=-]{8,8192}", value):
-            msg = f"{variable} does not look like an NGC key"
-            raise UsageError(msg, hint="is there a quote, a space or a line break in it?")
-        return value, variable
     return None
 
 

@@ -8,7 +8,6 @@ from functools import cached_property, partial
 from threading import RLock
 from typing import TYPE_CHECKING, TypeVar
 
-from bundle import credentials
 from bundle.errors import DrayError, SourceError, UsageError
 from bundle.http import Http
 from bundle.registry import Registry
@@ -16,8 +15,10 @@ from bundler.chartimages import ChartImages, explained
 from bundler.entries import ImageEntry
 from bundler.lock import Lock, LockedArtifact, LockedContent
 from bundler.sources.helm import HelmSource
+from bundler.sources.helmlogin import Logins
 from bundler.sources.https import HttpsSource
 from bundler.sources.images import Reference, RegistrySource
+from bundler.sources.keyring import Keyring
 from bundler.sources.ngc import NgcSource
 from bundler.tagpattern import TagPattern
 
@@ -47,8 +48,12 @@ class Upstreams:
 
     spec: Spec
     warn: Callable[[str], object]
+    keys: Keyring = field(init=False)
     _registries: dict[str, Registry] = field(default_factory=dict)
     _mutex: RLock = field(default_factory=RLock)
+
+    def __post_init__(self) -> None:
+        self.keys = Keyring(warn=self.warn)
 
     @cached_property
     def http(self) -> Http:
@@ -59,7 +64,7 @@ class Upstreams:
         """Return the client of a registry: one for each host."""
         with self._mutex:
             if host not in self._registries:
-                self._registries[host] = Registry(host, self.http, credentials.find(host))
+                self._registries[host] = Registry(host, self.http, self.keys.find(host))
             return self._registries[host]
 
     @cached_property
@@ -70,12 +75,12 @@ class Upstreams:
     @cached_property
     def helm(self) -> HelmSource:
         """The source of charts in classic repositories."""
-        return HelmSource(self.http)
+        return HelmSource(self.http, Logins(self.http, self.keys.find))
 
     @cached_property
     def ngc(self) -> NgcSource:
         """The source of NGC models and resources."""
-        return NgcSource(self.http, warn=self.warn)
+        return NgcSource(self.http, keys=self.keys, warn=self.warn)
 
     @cached_property
     def https(self) -> HttpsSource:

@@ -6,21 +6,19 @@ from contextlib import ExitStack, contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
-from bundle import credentials
-from bundle.credentials import NGC_USER, Credentials
 from bundle.errors import NotFound, SourceError
 from bundle.hosts import origin, redact
-from bundler.sources import ngc_login
 from bundler.sources.address import contact
+from bundler.sources.keyring import HELM_HOST, Keyring
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from bundle.credentials import Credentials
     from bundle.http import Http, Response
 
     T = TypeVar("T")
 
-NGC_HOST = "helm.ngc.nvidia.com"
 ABSENT = frozenset({404, 410})
 REFUSED = frozenset({401, 403})
 
@@ -43,7 +41,7 @@ class Logins:
 
     def __init__(self, http: Http, find: Callable[[str], Credentials | None] | None = None) -> None:
         self._http = http
-        self._find = find or configured
+        self._find = find or Keyring().find
         self._found: dict[str, Credentials | None] = {}
         self._mutex = Lock()
 
@@ -141,16 +139,6 @@ def origin_name(url: str) -> str:
     return url.partition("://")[2].partition("/")[0].lower()
 
 
-def configured(host: str) -> Credentials | None:
-    """Return docker's credential for a host, or the NGC key for NGC's Helm host."""
-    if found := credentials.find(host):
-        return found
-    if host != NGC_HOST:
-        return None
-    login = ngc_login.find_login()
-    return Credentials(NGC_USER, login.key, origin=login.origin) if login.key else None
-
-
 def _fault(url: str, refusals: Sequence[tuple[int, str]]) -> SourceError:
     where, status = redact(url), refusals[-1][0]
     if status in ABSENT:
@@ -162,6 +150,6 @@ def _fault(url: str, refusals: Sequence[tuple[int, str]]) -> SourceError:
     if status not in REFUSED:
         return SourceError(f"{where} is not to be had: {tried}")
     hint = "log in with: docker login, or helm registry login"
-    if origin_name(url) == NGC_HOST:
+    if origin_name(url) == HELM_HOST:
         hint = "set NGC_API_KEY to a key of the org that has these charts"
     return SourceError(f"{where} is refused: {tried}", hint=hint)

@@ -13,29 +13,26 @@ from bundle.errors import NotFound, SourceError, UsageError
 from bundle.transfer import resume
 from bundler.sources import fileset
 from bundler.sources.fileset import File, Identity
+from bundler.sources.keyring import Keyring
 from bundler.sources.ngc_api import Item, NgcApi, StatusError
 from bundler.sources.ngc_auth import Authorization
 from bundler.sources.ngc_listing import Listed, listing, status_fault, version_facts
-from bundler.sources.ngc_login import find_login
 from bundler.sources.ngc_urls import opener
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from bundle.http import Http
     from bundler.entries import NgcEntry
     from bundler.lock import LockedArtifact, LockedContent
     from bundler.sources.base import OpenAt
 
-GUEST = "no NGC key: asking as a guest, who sees public items only"
-
 
 class NgcSource:
     """Models and resources of NGC (:class:`bundler.sources.base.Source`).
 
-    ``key_file`` holds a key and comes before the environment's. ``warn`` takes sentences for
-    people. The key is looked for when the first item is asked for: a spec without any needs none.
+    ``keys`` has the run's NGC key, which is looked for when the first item is asked for. ``warn``
+    takes sentences for people.
     """
 
     def __init__(
@@ -43,11 +40,11 @@ class NgcSource:
         http: Http,
         *,
         warn: Callable[[str], object] = lambda _text: None,
-        key_file: Path | None = None,
+        keys: Keyring | None = None,
     ) -> None:
         self._http = http
         self._warn = warn
-        self._key_file = key_file
+        self._keys = keys or Keyring(warn=warn)
         self._mutex = Lock()
 
     def resolve(self, entry: NgcEntry) -> LockedArtifact:
@@ -93,10 +90,8 @@ class NgcSource:
 
     @cached_property
     def _api(self) -> NgcApi:
-        login = find_login(self._key_file, warn=self._warn)
-        if not login.key:
-            self._warn(GUEST)
-        return NgcApi(self._http, Authorization(login, self._http), warn=self._warn)
+        access = Authorization(self._keys.login(), self._http)
+        return NgcApi(self._http, access, warn=self._warn)
 
     def _explained(self, api: NgcApi, item: Item, refused: StatusError) -> SourceError:
         """Return the refusal; for a version that is not there, with those that are."""

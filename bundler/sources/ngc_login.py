@@ -25,13 +25,15 @@ _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 class Login:
     """As whom NGC is asked: a key and where it was found, or nobody (a guest, no ``key``).
 
-    ``org`` and ``team`` are those that the configuration names as the key's own.
+    ``org`` and ``team`` are those that the configuration names as the key's own. ``named`` tells a
+    key that was named for this run, by a file or a variable, from one that the machine has.
     """
 
     key: str = field(default="", repr=False)
     origin: str = ""
     org: str = ""
     team: str = ""
+    named: bool = False
 
     @property
     def kind(self) -> str:
@@ -62,10 +64,11 @@ def find_login(
     env = os.environ if environ is None else environ
     own = _own(env)
     if file is not None:
-        return Login(_checked(_read(file, required=True).strip(), str(file)), str(file), *own)
+        key = _checked(_read(file, required=True).strip(), str(file))
+        return Login(key, str(file), *own, named=True)
     for variable in VARIABLES:
         if value := env.get(variable, ""):
-            return Login(_checked(value, variable), variable, *own)
+            return Login(_checked(value, variable), variable, *own, named=True)
     if env.get("NGC_CLI_CONFIG_DIR") and not env.get("NGC_CLI_HOME"):
         warn(
             "NGC_CLI_CONFIG_DIR is not read by NGC's tools, nor by dray; "

@@ -9,7 +9,8 @@ from bundle.digest import Digest
 from bundle.errors import DrayError, NotFound, SourceError, UsageError
 from bundler.entries import NgcEntry
 from bundler.lock import Lock, load
-from bundler.sources.ngc import GUEST, NgcSource
+from bundler.sources.keyring import GUEST, Keyring
+from bundler.sources.ngc import NgcSource
 from bundler.sources.ngc_api import Item
 from fixtures.content import fileset
 from tests.bundler.sources.items import (
@@ -207,7 +208,7 @@ def test_a_key_in_a_file_comes_before_the_environment(
     use_key(monkeypatch, catalogue, "stranger")
     file = tmp_path / "key"
     file.write_text(catalogue.keys["personal"].secret + "\n")
-    assert NgcSource(http, key_file=file).resolve(DETECTOR).artifact.version == "1.0"
+    assert NgcSource(http, keys=Keyring(file=file)).resolve(DETECTOR).artifact.version == "1.0"
     with pytest.raises(SourceError, match="no right"):
         NgcSource(http).resolve(DETECTOR)
 
