@@ -290,7 +290,7 @@ PLACES = (
         "the folder is not there",
         lambda bundle: shutil.rmtree(bundle.folder),
         2,
-        "is not a folder",
+        "does not exist",
         "name the folder of the bundle",
     ),
 )
