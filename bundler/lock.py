@@ -171,10 +171,12 @@ class Lock:
                 if not locked.origin.where.get(key):
                     return f"{name}: its origin lacks its {key}"
             for source in locked.contents:
-                if source.text is not None and Digest.of(source.text.encode()) != (
-                    source.content.digest
+                content, data = source.content, (source.text or "").encode()
+                if source.text is not None and (Digest.of(data), len(data)) != (
+                    content.digest,
+                    content.size,
                 ):
-                    return f"{name}: its text is not the text of {source.content.digest}"
+                    return f"{name}: its text is not the text of {content.digest}"
         return ""
 
     def fault(self) -> str:

@@ -7,25 +7,35 @@ from typing import TYPE_CHECKING
 from bundle.progress import counted, human
 
 if TYPE_CHECKING:
-    from bundler.lock import Lock
+    from bundler.lock import Lock, LockedArtifact
 
 
 def changes(before: Lock | None, after: Lock) -> list[dict[str, str]]:
-    """Return one row for each artifact that was added, removed or moved to another digest."""
-    old = _roots(before) if before else {}
-    new = _roots(after)
+    """Return one row for each artifact that was added, removed or moved to another digest.
+
+    ``changed`` is one whose root is the same and what goes with it is not: a new signature.
+    """
+    old = _artifacts(before) if before else {}
+    new = _artifacts(after)
     rows = []
     for name in sorted(old.keys() | new.keys()):
-        if old.get(name) == new.get(name):
+        was, now = old.get(name), new.get(name)
+        if was == now:
             continue
-        change = "added" if name not in old else "removed" if name not in new else "moved"
+        change = "added" if not was else "removed" if not now else "moved"
+        if was and now and was.artifact.root == now.artifact.root:
+            change = "changed"
         row = {"artifact": name, "change": change}
-        rows.append(row | {"before": old.get(name, ""), "after": new.get(name, "")})
+        rows.append(row | {"before": _root(was), "after": _root(now)})
     return rows
 
 
-def _roots(lock: Lock) -> dict[str, str]:
-    return {locked.artifact.name: str(locked.artifact.root) for locked in lock.artifacts}
+def _artifacts(lock: Lock) -> dict[str, LockedArtifact]:
+    return {locked.artifact.name: locked for locked in lock.artifacts}
+
+
+def _root(locked: LockedArtifact | None) -> str:
+    return str(locked.artifact.root) if locked else ""
 
 
 def describe(after: Lock, rows: list[dict[str, str]], before: Lock | None) -> list[str]:

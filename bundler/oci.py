@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bundle.artifact import MEDIA_TYPE, PLATFORM
+from bundle.artifact import MEDIA_TYPE
 from bundle.decode import Fields, Path, parse_json, spell
 from bundle.digest import Descriptor, Digest
 from bundle.errors import DrayError, SourceError
@@ -28,6 +28,8 @@ MANIFESTS = frozenset(
 )
 LIMIT = 4 << 20
 MAX_CHILDREN = 1000
+PART = r"[a-z0-9._-]+"
+"""One word of a platform, as :data:`bundle.artifact.PLATFORM` has them."""
 ATTESTED = "vnd.docker.reference.digest"
 """The annotation by which BuildKit's attestation names the manifest that it is about."""
 
@@ -101,8 +103,8 @@ def _children(fields: Fields, fault: object) -> Iterator[Child]:
 def _platform(fields: Fields) -> str:
     parts = [fields.text("os", "unknown"), fields.text("architecture", "unknown")]
     variant = fields.text("variant", "")
-    text = "/".join([*parts, variant] if variant else parts).lower()
-    return text if re.fullmatch(PLATFORM, text) else ""
+    parts = [part.lower() for part in ([*parts, variant] if variant else parts)]
+    return "/".join(parts) if all(re.fullmatch(PART, part) for part in parts) else ""
 
 
 def _descriptor(fields: Fields) -> Descriptor:
