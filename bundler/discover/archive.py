@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
-import io
-import tarfile
-import zlib
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from bundler.sources import tgz
+
+if TYPE_CHECKING:
+    import tarfile
 
 FILE_LIMIT: Final = 5 << 20
 """Bytes of one file; Helm refuses larger ones as well (Helm, pkg/chart/loader/archive)."""
@@ -22,18 +23,12 @@ def files(archive: bytes) -> dict[str, bytes]:
     over: Helm does not follow them either.
     """
     found: dict[str, bytes] = {}
-    try:
-        with (
-            gzip.GzipFile(fileobj=io.BytesIO(archive)) as unpacked,
-            tarfile.open(fileobj=_Capped(unpacked), mode="r|") as members,
-        ):
-            for number, member in enumerate(members):
-                if number >= MEMBERS:
-                    raise ValueError(f"more than {MEMBERS} members")
-                if member.isreg():
-                    _take(members, member, found)
-    except (tarfile.TarError, zlib.error, EOFError, OSError, RecursionError) as fault:
-        raise ValueError(f"no .tgz that can be read: {type(fault).__name__}") from None
+    with tgz.members(archive, UNPACKED_LIMIT) as members:
+        for number, member in enumerate(members):
+            if number >= MEMBERS:
+                raise ValueError(f"more than {MEMBERS} members")
+            if member.isreg():
+                _take(members, member, found)
     return found
 
 
@@ -53,18 +48,3 @@ def _take(members: tarfile.TarFile, member: tarfile.TarInfo, found: dict[str, by
         raise ValueError(f"{member.name[:80]!r} has no content")
     with stream:
         found[name] = stream.read()
-
-
-class _Capped(io.RawIOBase):
-    """The unpacked bytes, up to the limit: a header may claim any length for what follows it."""
-
-    def __init__(self, stream: gzip.GzipFile) -> None:
-        self._stream = stream
-        self._left = UNPACKED_LIMIT
-
-    def read(self, size: int = -1) -> bytes:
-        block = self._stream.read(min(size, 1 << 20) if size >= 0 else 1 << 20)
-        self._left -= len(block)
-        if self._left < 0:
-            raise ValueError(f"it unpacks to more than {UNPACKED_LIMIT} bytes")
-        return block

@@ -30,7 +30,7 @@ def _resolve(tag: str, pattern: str, first: str) -> None:
 
 _resolve(
     "bool",
-    r"^(?:true|True|TRUE|false|False|FALSE|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF)$",
+    r"^(?:true|True|TRUE|false|False|FALSE|[yY]|yes|Yes|YES|[nN]|no|No|NO|on|On|ON|off|Off|OFF)$",
     "tTfFyYnNoO",
 )
 _resolve("int", r"^[-+]?(?:0x[0-9a-fA-F]{1,15}|0[0-7]{0,20}|[1-9][0-9]{0,30})$", "-+0123456789")
@@ -45,6 +45,27 @@ _Loader.yaml_implicit_resolvers.setdefault("", []).append(
     ("tag:yaml.org,2002:null", re.compile("^$"))
 )
 _resolve("merge", r"^<<$", "<")
+
+
+def _mapping(loader: Any, node: Any) -> Iterator[dict[str, Any]]:
+    """Build a mapping as Helm has it: by way of JSON, so every key is text."""
+    found: dict[str, Any] = {}
+    yield found
+    found.update({_key(key): value for key, value in loader.construct_mapping(node).items()})
+
+
+def _key(key: object) -> str:
+    if isinstance(key, bool):
+        return "true" if key else "false"
+    return "null" if key is None else str(key)
+
+
+def _truth(loader: Any, node: Any) -> bool:
+    return str(loader.construct_scalar(node)).lower() in {"true", "yes", "on", "y"}
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+_Loader.add_constructor("tag:yaml.org,2002:bool", _truth)
 
 
 def load(text: str) -> Any:

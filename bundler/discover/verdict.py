@@ -50,7 +50,7 @@ class Item:
     @property
     def places(self) -> tuple[str, ...]:
         """Where it is named: what is switched on first, values before what is made of them."""
-        ranked = sorted(self.mentions, key=lambda mention: (not mention.enabled, not mention.loose))
+        ranked = sorted(self.mentions, key=_rank)
         return tuple(dict.fromkeys(mention.place for mention in ranked))
 
     @property
@@ -58,6 +58,11 @@ class Item:
         """What is appended: as many ways as there are kinds of places, plain included."""
         counted = [m for m in self.mentions if m.enabled] or self.mentions
         return sorted({mention.suffix for mention in counted})
+
+
+def _rank(mention: Mention) -> tuple[bool, bool, str]:
+    # Values stay in the order of their file; helm prints manifests by kind, not by file.
+    return not mention.enabled, not mention.loose, "" if mention.loose else mention.place
 
 
 @dataclass
