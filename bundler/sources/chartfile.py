@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
-import io
-import tarfile
-import zlib
 from typing import TYPE_CHECKING, Final
 
-from bundler.sources import plaintree
+from bundler.sources import plaintree, tgz
 
 if TYPE_CHECKING:
+    import tarfile
+
     from bundler.sources.plaintree import Tree
 
 UNPACKED_LIMIT: Final = 256 << 20
@@ -57,17 +55,11 @@ def chart_yaml(archive: bytes) -> bytes:
     Raises ``ValueError`` with the reason when there is none, or more than one.
     """
     found: list[bytes] = []
-    try:
-        with (
-            gzip.GzipFile(fileobj=io.BytesIO(archive)) as unpacked,
-            tarfile.open(fileobj=_Capped(unpacked), mode="r|") as members,
-        ):
-            for member in members:
-                steps = member.name.removeprefix("./").split("/")
-                if len(steps) == 2 and steps[1] == "Chart.yaml":
-                    found.append(_member(members, member))
-    except (tarfile.TarError, zlib.error, EOFError, OSError, RecursionError) as fault:
-        raise ValueError(f"no .tgz that can be read: {type(fault).__name__}") from None
+    with tgz.members(archive, UNPACKED_LIMIT) as members:
+        for member in members:
+            steps = member.name.removeprefix("./").split("/")
+            if len(steps) == 2 and steps[1] == "Chart.yaml":
+                found.append(_member(members, member))
     if len(found) != 1:
         raise ValueError(f"{len(found)} files called <chart>/Chart.yaml in it, not one")
     return found[0]
@@ -81,21 +73,6 @@ def _member(members: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
         raise ValueError("Chart.yaml has no content")
     with stream:
         return stream.read()
-
-
-class _Capped(io.RawIOBase):
-    """The unpacked bytes, up to the limit: a header may claim any length for what follows it."""
-
-    def __init__(self, stream: gzip.GzipFile) -> None:
-        self._stream = stream
-        self._left = UNPACKED_LIMIT
-
-    def read(self, size: int = -1) -> bytes:
-        block = self._stream.read(min(size, 1 << 20) if size >= 0 else 1 << 20)
-        self._left -= len(block)
-        if self._left < 0:
-            raise ValueError(f"it unpacks to more than {UNPACKED_LIMIT} bytes")
-        return block
 
 
 def _is_text(value: Tree, key: str) -> str:
