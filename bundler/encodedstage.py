@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bundle import ustar
-from bundle.errors import DrayError, SourceError
+from bundle.errors import SourceError
+from bundle.transfer import resume
 from bundler.chunkfile import ReadBackError
 from bundler.encode import Encoder, Tape, spans
 from bundler.fetch import check, unpinned
@@ -22,13 +23,15 @@ if TYPE_CHECKING:
     from bundler.sources.base import OpenAt
 
     Sources = Iterable[tuple[Callable[[], OpenAt], str]]
+    Use = Callable[[Digest, int, OpenAt, str], None]
 
 
 class EncodedStage:
     """Writes the blobs that ``--compress`` chose into chunks of their own, one after another.
 
-    A blob that fails stops the stage: whatever came after it would lie elsewhere than in a run
-    without the failure, and the same lock must give the same chunks.
+    After a blob that fails nothing more is written: it would lie elsewhere than in a run without
+    the failure, and the same lock must give the same chunks. The others are only tried, so that
+    one run tells of all that are out of reach.
     """
 
     def __init__(
@@ -46,30 +49,41 @@ class EncodedStage:
         end = start + room(plan.options.chunk_size, start)
         self.tape = Tape(chunk, len(plan.packing.sizes) + 1, start, end)
 
-    def run(self, sources: Callable[[Digest], Sources]) -> tuple[Digest, DrayError] | None:
-        """Write what the journal does not have; return the blob that failed, if one did."""
+    def run(self, sources: Callable[[Digest], Sources]) -> dict[Digest, SourceError]:
+        """Write what the journal does not have; return the blobs that failed."""
         self._forget_lost()
         encoder = Encoder(self.tape, self.journal, self.stop, self.on_bytes)
+        failures: dict[Digest, SourceError] = {}
         for digest in self.plan.encode:
             known = self.journal.encoded.get(digest)
             if known:
                 self.tape.seek(known[1])
                 self.on_bytes(self.plan.lock.blobs[digest])
                 continue
-            self._seal(self.tape.number - 1)
-            if error := self._encode(encoder, digest, sources(digest)):
-                return digest, error
-        self._seal(self.tape.number)
-        return None
+            if not failures:
+                self._seal(self.tape.number - 1)
+            use: Use = self._probe if failures else encoder.encode
+            if error := self._use(use, digest, sources(digest)):
+                failures[digest] = error
+        if not failures:
+            self._seal(self.tape.number)
+        return failures
 
-    def _encode(self, encoder: Encoder, digest: Digest, sources: Sources) -> SourceError | None:
-        """Write a blob from the first artifact that has it."""
+    def _probe(self, _digest: Digest, size: int, open_at: OpenAt, what: str) -> None:
+        """Read the first block of a blob, and leave it."""
+        check(self.stop)
+        blocks = resume(open_at, size=size, what=what)
+        next(blocks, b"")
+        blocks.close()  # type: ignore[attr-defined]  # a generator, which lets the connection go
+
+    def _use(self, use: Use, digest: Digest, sources: Sources) -> SourceError | None:
+        """Write, or probe, a blob at the first artifact that has it."""
         failed: SourceError | None = None
         for opened, what in sources:
             try:
                 with unpinned(what):
                     open_at = opened()
-                encoder.encode(digest, self.plan.lock.blobs[digest], open_at, what)
+                use(digest, self.plan.lock.blobs[digest], open_at, what)
             except SourceError as error:
                 failed = failed or error
                 continue

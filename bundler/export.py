@@ -124,8 +124,8 @@ class Export:
         except ReadBackError:
             # Its blobs are forgotten by now, with all that was written after them: once more.
             failed = self._stage().run(self._sources)
-        if failed:
-            self._fail([failed[0]], failed[1])
+        for digest, error in failed.items():
+            self._fail([digest], error)
 
     def _fail(self, digests: Iterable[Digest], error: DrayError) -> None:
         for digest in digests:

@@ -338,3 +338,19 @@ def test_a_blob_to_be_encoded_that_fails_is_reported_and_the_rest_is_done(tmp_pa
     outcome = export(plan(made, tmp_path, compress=True), upstream)
     assert list(outcome.failures) == ["up.example/one:1.0"]
     assert outcome.fetched == sum(made.blobs.values()) - len(words)
+
+
+def test_after_a_blob_that_fails_the_others_to_be_encoded_are_tried_and_reported(
+    tmp_path: Path,
+) -> None:
+    first, second, third = (text(word, 700_000) for word in ("red", "green", "blue"))
+    names = ("one", "two", "three")
+    images = [
+        locked(name, blob, media_type=PLAIN)
+        for name, blob in zip(names, (first, second, third), strict=True)
+    ]
+    upstream = Upstream.of(first, second, third)
+    upstream.fail("one", first, refuses)
+    upstream.fail("three", third, refuses)
+    outcome = export(plan(lock(*images), tmp_path, compress=True), upstream)
+    assert sorted(outcome.failures) == ["up.example/one:1.0", "up.example/three:1.0"]
