@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 MARK: Final = "\ue000"
 """Stands in the text for what is not known: no name has this character."""
 STEPS: Final = 400_000
-OUTPUT: Final = 16 << 20
+"""Actions that a file may run: about a second."""
+OUTPUT: Final = 32 << 20
+"""Characters that a chart may print."""
 DEPTH: Final = 50
 
 
@@ -63,6 +65,7 @@ class Engine:
     doubts: list[str] = field(default_factory=list)
     steps: int = STEPS
     output: int = OUTPUT
+    failed: int = 0
     depth: int = 0
 
     def render(self, name: str, dot: object) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bundler.discover import functions
 from bundler.discover.chart import text_of
-from bundler.discover.engine import UNKNOWN, Engine
+from bundler.discover.engine import STEPS, UNKNOWN, Engine
 from bundler.discover.template import TemplateError, parse
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ RELEASE: Final = "dray"
 """Name of the release that a chart is rendered for, by both readers."""
 KUBERNETES: Final = "v1.33.0"
 """Version that a chart sees, by both readers; conditions on older ones lead to older images."""
+
+PATIENCE: Final = 5
+"""Files that may ask for too much before the rest is not tried."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +79,12 @@ def _page(
         return Rendered(file, "", (f"its template cannot be read: {broken[file]}",))
     engine.doubts = []
     own = {**context, "Template": {"Name": f"{RELEASE}/{file}", "BasePath": f"{RELEASE}/templates"}}
+    engine.steps = STEPS if engine.failed < PATIENCE else 0
+    output = engine.output
     try:
         text = engine.render(file, own)
     except (TemplateError, RecursionError) as fault:
+        engine.failed, engine.output = engine.failed + 1, output
         return Rendered(file, "", (f"its template cannot be read: {fault}",))
     doubts = [f"a condition cannot be decided: {doubt[:120]}" for doubt in engine.doubts]
     return Rendered(file, text, tuple(dict.fromkeys(doubts)))

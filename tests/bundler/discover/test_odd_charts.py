@@ -174,7 +174,8 @@ ODD = {
                 "p.yaml": pod(
                     "reg.example/op:1",
                     more="      args: [--reloader-image=reg.example/r:2, --level=info,"
-                    " --image-pull=x, --worker-image, 'reg.example/w:3', '--sidecar=reg.example/s:4']\n"
+                    " --image-pull=x, --worker-image, 'reg.example/w:3',"
+                    " '--sidecar=reg.example/s:4']\n"
                     "      env:\n        - {name: RELATED_IMAGE_X, value: 'reg.example/x:5'}\n"
                     "        - {name: URL, value: 'http://reg.example/y:6'}\n"
                     "        - {name: IMAGE_PULL_POLICY, value: Always}\n",

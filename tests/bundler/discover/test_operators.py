@@ -135,6 +135,7 @@ def test_every_image_says_why() -> None:
     assert nfd.why == "charts/node-feature-discovery/values.yaml: image.repository"
 
 
+@pytest.mark.server
 def test_both_readers_give_the_same_places() -> None:
     for archive in (gpu_operator.archive(), network_operator.archive()):
         assert read(archive, "built-in") == read(archive, "helm")
