@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from fixtures.ngc import Catalogue, EmulatedNgc
     from tests.servers.ca import Authority
     from tests.servers.proxy import FaultProxy
     from tests.servers.registry import Registry
@@ -130,3 +131,20 @@ def fault_proxy() -> Iterator[Callable[[int], FaultProxy]]:
     """A function that puts a proxy in front of a loopback port and returns it."""
     with ExitStack() as stack:
         yield lambda port: stack.enter_context(proxy.serve(port))
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Catalogue:
+    """A small sample of NGC's catalogue."""
+    from fixtures.ngc import sample_catalogue
+
+    return sample_catalogue(0.001, folder=tmp_path / "content")
+
+
+@pytest.fixture
+def ngc(catalogue: Catalogue) -> Iterator[EmulatedNgc]:
+    """The catalogue, served over TLS."""
+    from fixtures.ngc import emulate
+
+    with emulate(catalogue) as running:
+        yield running

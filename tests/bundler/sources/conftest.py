@@ -1,4 +1,4 @@
-"""An emulated NGC, and a client of this run that reaches it under the hosts' real names."""
+"""Clients of this run, which reach the emulated NGC under the real names of its hosts."""
 
 from __future__ import annotations
 
@@ -7,27 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bundle.http import Host, Http
-from fixtures.ngc import Catalogue, EmulatedNgc, emulate, sample_catalogue
 from tests.bundler.sources.web import serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from fixtures.ngc import EmulatedNgc
     from tests.bundler.sources.web import Web
-
-
-@pytest.fixture
-def catalogue(tmp_path: Path) -> Catalogue:
-    """A small sample catalogue."""
-    return sample_catalogue(0.001, folder=tmp_path / "content")
-
-
-@pytest.fixture
-def ngc(catalogue: Catalogue) -> Iterator[EmulatedNgc]:
-    """The catalogue, served over TLS."""
-    with emulate(catalogue) as running:
-        yield running
 
 
 @pytest.fixture
