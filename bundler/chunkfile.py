@@ -79,7 +79,8 @@ class ChunkFile:
     def writing(self) -> Iterator[int]:
         """Open the partial file for writing anywhere in it."""
         with medium_errors(self.path):
-            handle = os.open(self.partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            handle = os.open(self.partial, flags, 0o644)
             try:
                 yield handle
             finally:

@@ -88,10 +88,11 @@ def _small_files(plan: Plan, outcome: Outcome, name: str) -> dict[str, bytes]:
 
 
 def put(path: Path, data: bytes) -> None:
-    """Write a small file: whole and durable, or not at all."""
+    """Write a small file: whole and durable, or not at all; no link there is followed."""
     partial = path.with_name(path.name + ".partial")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     with medium_errors(path):
-        with partial.open("wb") as file:
+        with os.fdopen(os.open(partial, flags, 0o644), "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -128,7 +128,14 @@ def swap_key(body: dict[str, object]) -> None:
     body["keys"] = [{"name": factory.SIGNER, "pem": pem}]
 
 
+def may_not(bundle: Bundle) -> None:
+    """Trust the signer's key for the trust file, and for the stream only another's."""
+    factory.trust_file(bundle.trust, factory.SIGNER, factory.SECOND)
+    in_trust(lambda body: body["streams"]["prod"].update(keys=["second"]))(bundle)  # type: ignore[index]
+
+
 WHO = (
+    Lie("a trusted key may not sign for the stream", may_not, 5, "dray signed but may not"),
     Lie("an untrusted key signed it again", again(factory.STRANGER), 5, UNKNOWN, COMPARE),
     Lie("an untrusted key took the name", by_another_under_this_name, 5, UNKNOWN, COMPARE),
     Lie("the hint names a trusted key", lying_hint, 5, "whose signature it is not", COMPARE),
