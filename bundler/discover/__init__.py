@@ -44,10 +44,11 @@ def discover(
         top = chart.place(chart.read(chart_tgz), dict(values or {}))
     except ValueError as fault:
         raise SourceError(f"{what} cannot be read: {fault}") from None
+    named = valuefiles.find(top)  # before templates run: they may set values
     program = helmprogram.find() if helm is None else helm
     found, doubts = manifests.find(_rendered(top, chart_tgz, values or {}, program, what, warn))
     judge = Judge(what, nodes, architectures, answers or {})
-    return judge.images([*valuefiles.find(top), *found], doubts)
+    return judge.images([*named, *found], doubts)
 
 
 def _rendered(

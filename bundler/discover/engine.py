@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from bundler.discover.chart import text_of
+from bundler.discover.helmyaml import Number
 from bundler.discover.template import TemplateError, parse
 
 if TYPE_CHECKING:
@@ -49,7 +52,21 @@ def show(value: object) -> str:
         return "map[" + " ".join(f"{k}:{show(v)}" for k, v in sorted(value.items())) + "]"
     if isinstance(value, list):
         return "[" + " ".join(show(item) for item in value) + "]"
+    if isinstance(value, float | Number):
+        return _float(value)
     return text_of(value)
+
+
+def _float(value: float) -> str:
+    """Return a float as Go prints it: with an exponent from 1e+06 on."""
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else f"{'-' if value < 0 else '+'}Inf"
+    _sign, digits, shift = Decimal(repr(float(value))).normalize().as_tuple()
+    power = len(digits) + int(shift) - 1
+    if value and not -4 <= power < 6:
+        mantissa = f"{digits[0]}.{''.join(map(str, digits[1:]))}".rstrip(".")
+        return f"{'-' if value < 0 else ''}{mantissa}e{power:+03d}"
+    return str(int(value)) if value == int(value) else repr(float(value))
 
 
 @dataclass

@@ -51,7 +51,7 @@ def _same_kind(one: object, other: object) -> bool:
 
 def _kind(value: object) -> str:
     names = {dict: "map", list: "slice", str: "string", bool: "bool", int: "int64"}
-    return "invalid" if value is None else names.get(type(value), "float64")
+    return "invalid" if value is None else names.get(type(value), "float64")  # helmyaml.Number
 
 
 def _has(item: object, items: Any) -> bool:
@@ -182,9 +182,9 @@ _CARRY: dict[str, Function] = {
     "prepend": lambda items, item: [item, *(items or [])],
     "concat": lambda *lists: [item for items in lists for item in items or []],
     "toYaml": lambda value: helmyaml.dump(plain(value)),
-    "toJson": lambda value: json.dumps(plain(value), sort_keys=True),
-    "quote": lambda *values: " ".join(json.dumps(show(v), ensure_ascii=False) for v in values),
-    "squote": lambda *values: " ".join("'" + show(v) + "'" for v in values),
+    "toJson": lambda value: json.dumps(plain(value), sort_keys=True, separators=(",", ":")),
+    "quote": lambda *values: " ".join(textfunctions.quoted(v) for v in values if v is not None),
+    "squote": lambda *values: " ".join(f"'{show(v)}'" for v in values if v is not None),
     "indent": textfunctions.indent,
     "nindent": lambda count, text: "\n" + str(textfunctions.indent(count, text)),
     "print": lambda *values: "".join(show(value) for value in values),

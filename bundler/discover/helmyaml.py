@@ -47,6 +47,16 @@ _Loader.yaml_implicit_resolvers.setdefault("", []).append(
 _resolve("merge", r"^<<$", "<")
 
 
+class Number(int):
+    """A whole number of YAML. To templates it is a float, so a large one prints as 2.024e+07."""
+
+    __slots__ = ()
+
+
+def _integer(loader: Any, node: Any) -> Number:
+    return Number(loader.construct_yaml_int(node))
+
+
 def _mapping(loader: Any, node: Any) -> Iterator[dict[str, Any]]:
     """Build a mapping as Helm has it: by way of JSON, so every key is text."""
     found: dict[str, Any] = {}
@@ -66,6 +76,7 @@ def _truth(loader: Any, node: Any) -> bool:
 
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 _Loader.add_constructor("tag:yaml.org,2002:bool", _truth)
+_Loader.add_constructor("tag:yaml.org,2002:int", _integer)
 
 
 def load(text: str) -> Any:
@@ -135,3 +146,6 @@ def dump(value: object) -> str:
 class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002, RUF100
         return True
+
+
+_Dumper.add_representer(Number, lambda dumper, number: dumper.represent_int(int(number)))

@@ -22,6 +22,8 @@ KUBERNETES: Final = "v1.33.0"
 
 PATIENCE: Final = 5
 """Files that may ask for too much before the rest is not tried."""
+_FAULTS = (RecursionError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
+"""What a template that Go would refuse as well may run into."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def render(top: Scope) -> list[Rendered]:
                 if name.endswith((".yaml", ".yml", ".json")) and not _is_partial(name):
                     pages.append((file, contexts[id(scope)]))
     for file, context in sorted(pages, key=lambda page: page[0]):
-        found.append(_page(engine, file, context, broken))
+        found.append(_page(engine, top.name, file, context, broken))
     return found
 
 
@@ -73,19 +75,21 @@ def _define(engine: Engine, file: str, data: bytes, broken: dict[str, str]) -> N
 
 
 def _page(
-    engine: Engine, file: str, context: dict[str, Any], broken: Mapping[str, str]
+    engine: Engine, top: str, file: str, context: dict[str, Any], broken: Mapping[str, str]
 ) -> Rendered:
     if file in broken:
         return Rendered(file, "", (f"its template cannot be read: {broken[file]}",))
     engine.doubts = []
-    own = {**context, "Template": {"Name": f"{RELEASE}/{file}", "BasePath": f"{RELEASE}/templates"}}
+    base = f"{top}/{file.partition('templates/')[0]}templates"
+    own = {**context, "Template": {"Name": f"{top}/{file}", "BasePath": base}}
     engine.steps = STEPS if engine.failed < PATIENCE else 0
     output = engine.output
     try:
         text = engine.render(file, own)
-    except (TemplateError, RecursionError) as fault:
+    except (*_FAULTS, TemplateError) as fault:
         engine.failed, engine.output = engine.failed + 1, output
-        return Rendered(file, "", (f"its template cannot be read: {fault}",))
+        reason = fault if isinstance(fault, TemplateError) else type(fault).__name__
+        return Rendered(file, "", (f"its template cannot be read: {reason}",))
     doubts = [f"a condition cannot be decided: {doubt[:120]}" for doubt in engine.doubts]
     return Rendered(file, text, tuple(dict.fromkeys(doubts)))
 

@@ -23,6 +23,11 @@ def indent(count: int, text: object) -> str:
     return "\n".join(" " * count + line for line in show(text).split("\n"))
 
 
+def quoted(value: object) -> str:
+    """Return a value in double quotes."""
+    return json.dumps(show(value), ensure_ascii=False)
+
+
 def printf(pattern: str, *values: Any) -> str:
     """Format as Go does, for the verbs that charts use."""
     left = list(values)
@@ -33,7 +38,7 @@ def printf(pattern: str, *values: Any) -> str:
             return "%"
         value = left.pop(0)
         if kind == "q":
-            return json.dumps(show(value), ensure_ascii=False)
+            return quoted(value)
         if kind in {"d", "f", "x", "g"}:
             return str(match.group() % value)
         return show(value)
@@ -79,7 +84,7 @@ TABLE: Final[dict[str, Callable[..., Any]]] = {
     "cat": lambda *values: " ".join(show(value) for value in values if value not in (None, "")),
     "upper": lambda text: show(text).upper(),
     "lower": lambda text: show(text).lower(),
-    "title": lambda text: show(text).title(),
+    "title": lambda text: re.sub(r"\b[a-z]", lambda found: found.group().upper(), show(text)),
     "untitle": lambda text: show(text)[:1].lower() + show(text)[1:],
     "camelcase": lambda text: _camel(show(text)),
     "kebabcase": lambda text: _kebab(show(text)),

@@ -98,6 +98,7 @@ ENDLESS = {
     '{{ include "t" . }}',
     "an action that nothing closes": "{{ if .Values.x",
     "an if that nothing ends": "{{ if .Values.x }}",
+    "keys of two types": '{{ $m := dict "a" 1 }}{{ $_ := set $m 1 2 }}{{ $m }}',
     "brackets": "{{ " + "(" * 500 + "1" + ")" * 500 + " }}",
     "branches": "{{ if 1 }}" * 300 + "{{ end }}" * 300,
 }
@@ -128,6 +129,13 @@ def test_an_unknown_part_of_a_name_is_never_filled_in() -> None:
     with pytest.raises(UsageError) as caught:
         read(archive)
     assert "'reg.example/a:…' is known in part only" in caught.value.message
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_template_that_sets_values_does_not_change_what_they_name(reader: str) -> None:
+    set_it = '{{ $_ := set .Values.x "image" "reg.example/b:2" }}\n'
+    archive = small({"x": {"image": "reg.example/a:1"}}, {"p.yaml": set_it})
+    assert carried(read(archive, reader)) == ["reg.example/a:1"]
 
 
 @pytest.mark.parametrize("reader", READERS)
