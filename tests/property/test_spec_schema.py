@@ -96,7 +96,9 @@ MODELS = objects({"ngc": NGC}).filter(lambda entry: not entry["ngc"].endswith(":
 FILES = objects(
     {"url": URLS, "sha256": HEX | DIGESTS}, path=FILE_PATHS, size=st.integers(0, 2**53 - 1)
 )
-HF = objects({"repo": text("[A-Za-z0-9]{1,5}/[A-Za-z0-9][A-Za-z0-9._-]x"), "commit": text("[0-9a-f]{40}")})
+HF = objects(
+    {"repo": text("[A-Za-z0-9]{1,5}/[A-Za-z0-9][A-Za-z0-9._-]x"), "commit": text("[0-9a-f]{40}")}
+)
 NIMS = objects({"image": PINNED}, profiles=st.lists(text("[a-z0-9][a-z0-9:.-]{0,9}"), max_size=2))
 REGISTRIES = st.dictionaries(
     HOSTS,
