@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
 from bundle import ustar
-from tests.refusals.table import IMPORT, VERIFY, Lie, check, dray, rows
+from tests.refusals.table import IMPORT, VERIFY, VERIFY_FIRST, Lie, check, dray, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -186,7 +187,25 @@ def only(number: int) -> Tell:
     return tell
 
 
+def second_copy(bundle: Bundle) -> None:
+    """The first chunk is on both media, and only the copy is damaged."""
+    first, second = bundle.folders
+    name = f"{bundle.name}.{FIRST}"
+    shutil.copy(first / name, second)
+    part = next(bundle.manifest.parts_of(1))[2]
+    flip_in(second / name, part.offset)
+
+
 SPREAD = (
+    Lie(
+        "the second copy of a chunk is flipped",
+        second_copy,
+        3,
+        OTHER[4:],
+        COPY,
+        bundle="spread",
+        ways=(VERIFY, VERIFY_FIRST),
+    ),
     Lie(
         "the manifest on one medium of two is flipped",
         lambda bundle: parts_of(bundle, MANIFEST),
