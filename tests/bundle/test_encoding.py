@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tracemalloc
 
 import pytest
@@ -39,6 +40,11 @@ def test_identity_passes_blocks_on() -> None:
 def test_frames_are_joined_however_the_blocks_are_cut(step: int) -> None:
     small = [frame[:2000] for frame in FRAMES]
     assert decoded(compressed(*small), 2000 * len(small), step) == b"".join(small)
+
+
+def test_a_block_larger_than_what_is_read_at_once_is_read_on() -> None:
+    noise = hashlib.shake_128(b"noise").digest(1 << 20)
+    assert decoded(compressed(noise), len(noise), step=4 << 20) == noise
 
 
 def test_an_empty_blob_is_an_empty_frame_or_none() -> None:

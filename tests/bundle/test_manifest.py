@@ -54,6 +54,12 @@ def test_a_manifest_knows_its_blobs_and_who_needs_them() -> None:
     assert SAMPLE.users[Digest.of(b"file")] == ("ngc/b:2",)
 
 
+def test_a_manifest_knows_the_index_of_its_chunks() -> None:
+    names = [entry["digest"] for entry in json.loads(SAMPLE.index)["manifests"]]
+    about, root = Digest.of(b"signature"), Digest.of(b"root")
+    assert set(names) == {about, root}
+
+
 def test_the_parts_of_a_chunk_come_by_offset() -> None:
     found = [(blob.digest, number) for blob, number, _ in SAMPLE.parts_of(1)]
     words = [(b"config", 0), (b"layer", 0), (b"root", 0), (b"file", 0)]
