@@ -80,8 +80,10 @@ def test_an_empty_blob_is_verified_too() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "sha256:", "sha256:" + "A" * 64, "sha256:" + "a" * 63, "sha256:" + "a" * 64 + "\n"]
-    + ["sha512:" + "a" * 128, "sha256:../" + "a" * 61, " sha256:" + "a" * 64],
+    [
+        *("", "sha256:", "sha256:" + "A" * 64, "sha256:" + "a" * 63, "sha256:" + "a" * 64 + "\n"),
+        *("sha512:" + "a" * 128, "sha256:../" + "a" * 61, " sha256:" + "a" * 64),
+    ],
 )
 def test_nothing_else_is_a_digest(text: str) -> None:
     assert not is_digest(text)

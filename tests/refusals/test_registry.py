@@ -199,7 +199,7 @@ def deep(upstream: Upstream) -> None:
 
 
 def unclosed(upstream: Upstream) -> None:
-    upstream.raw(b'{"layers": "' + b'\\"' * 1_000_000, TAG)
+    upstream.raw(b'{"layers": "' + b'\\"' * 50_000, TAG)
 
 
 DESCRIPTORS = (
