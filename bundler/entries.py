@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from bundle.artifact import PLATFORM, TAG, path_fault
 from bundle.decode import Fields
 from bundle.digest import Digest
-from bundler import reference
+from bundler import nimprofiles, reference
 from bundler.reference import NamingError
 from bundler.tagpattern import TagPattern
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bundle.decode import Path
     from bundle.errors import UsageError
     from bundle.strictyaml import Document
+    from bundler.nimprofiles import Wanted
     from bundler.reference import Reference
 
     NgcKind = Literal["model", "resource"]
@@ -32,7 +33,6 @@ CHART_VERSION = r"v?[0-9]+(?:\.[0-9]+){0,2}(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-
 NGC_WORD = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 NGC_VERSION = r"[A-Za-z0-9][A-Za-z0-9._+~-]*"
 HF_REPO = r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*"
-PROFILE = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"
 ALL: Literal["all"] = "all"
 ANSWERS = ("skip", "carry")
 """What an answer may be besides a name: leave an image behind, or carry one that is left behind."""
@@ -120,10 +120,13 @@ class HfEntry:
 
 @dataclass(frozen=True, slots=True)
 class NimEntry:
-    """A NIM: its image, and the profiles whose model files it needs (``auto``: dray chooses)."""
+    """A NIM: its image, and the profiles whose model files it needs.
+
+    ``auto`` are those that run on any GPU.
+    """
 
     image: ImageEntry
-    profiles: tuple[str, ...] = ("auto",)
+    profiles: tuple[Wanted, ...] = ("auto",)
     where: str = ""
 
 
@@ -372,6 +375,6 @@ def nim(value: object, path: Path, context: Context) -> NimEntry:
     """Read an entry of ``nims``."""
     fields = fields_of(value, path, context.document, ("image", "profiles"))
     name = _pinned(fields.text("image"), (*path, "image"), context)
-    profiles = fields.texts("profiles", pattern=PROFILE) or ("auto",)
+    profiles = nimprofiles.read(fields, "profiles")
     where = context.document.where(path)
-    return NimEntry(ImageEntry(str(name), where=where), profiles, where)
+    return NimEntry(ImageEntry(str(name), where=where), profiles or ("auto",), where)

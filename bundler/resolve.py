@@ -14,19 +14,21 @@ from bundle.registry import Registry
 from bundler.chartimages import ChartImages, explained
 from bundler.entries import ImageEntry
 from bundler.lock import Lock, LockedArtifact, LockedContent
+from bundler.nims import Nims
 from bundler.sources.helm import HelmSource
 from bundler.sources.helmlogin import Logins
 from bundler.sources.https import HttpsSource
 from bundler.sources.images import Reference, RegistrySource
 from bundler.sources.keyring import Keyring
 from bundler.sources.ngc import NgcSource
+from bundler.sources.nim import NimReader
 from bundler.tagpattern import TagPattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bundler.sources.base import OpenAt, Source
-    from bundler.spec import ChartEntry, Spec
+    from bundler.spec import ChartEntry, NimEntry, Spec
 
     Work = Callable[[], list[LockedArtifact]]
     T = TypeVar("T")
@@ -113,11 +115,13 @@ class Upstreams:
 def resolve(spec: Spec, upstreams: Upstreams) -> Lock:
     """Resolve every entry, in parallel; raise one error that names all that failed."""
     _refuse_what_is_left_out(spec)
-    inside = ChartImages(spec, upstreams.opener, upstreams.warn)
-    work = _work(spec, upstreams, inside)
+    inside, nims = ChartImages(spec, upstreams.opener, upstreams.warn), Nims(spec)
+    work = _work(spec, upstreams, inside) + _nims(nims, upstreams)
     results = _run(work)
     needed = inside.wanted().items()
     more = [(name, partial(_needed, name, why, spec, upstreams)) for name, why in needed]
+    for need in nims.wanted():
+        more.append((str(need.model), partial(nims.weights, need, upstreams.ngc)))
     results += _run(more)
     failures = [result for result in results if isinstance(result, Failure)]
     if failures:
@@ -149,13 +153,12 @@ def _refuse_what_is_left_out(spec: Spec) -> None:
     """Never lock less than the spec asks for: what cannot be resolved or enforced is an error."""
     asked = {
         "hf": bool(spec.hf),
-        "nims": bool(spec.nims),
         "policy": bool(spec.policy),
     }
     if found := [key for key, used in asked.items() if used]:
         raise UsageError(
             f"{spec.path}: {', '.join(found)}: not supported by this version",
-            hint="take it out; a NIM's image can be listed under `images:`",
+            hint="take it out",
         )
 
 
@@ -186,6 +189,18 @@ def _work(spec: Spec, upstreams: Upstreams, inside: ChartImages) -> list[tuple[s
     for file in spec.files:
         work.append((file.url, partial(_one, upstreams.https.resolve, file)))
     return work
+
+
+def _nims(nims: Nims, upstreams: Upstreams) -> list[tuple[str, Work]]:
+    reader = NimReader(upstreams.registry)
+
+    def one(entry: NimEntry) -> list[LockedArtifact]:
+        def pin() -> LockedArtifact:
+            return _images(entry.image, nims.spec, upstreams.registries)[0]
+
+        return [nims.image(entry, pin, reader)]
+
+    return [(entry.image.name, partial(one, entry)) for entry in nims.spec.nims]
 
 
 def _charts(

@@ -47,11 +47,12 @@ class NgcSource:
         self._keys = keys or Keyring(warn=warn)
         self._mutex = Lock()
 
-    def resolve(self, entry: NgcEntry) -> LockedArtifact:
+    def resolve(self, entry: NgcEntry, only: frozenset[str] | None = None) -> LockedArtifact:
         """Return the version as an artifact; files without a digest are read once to have one.
 
-        Raises :class:`NotFound` for what NGC does not show to this key, and :class:`SourceError`
-        for a refusal, and for a listing that contradicts itself.
+        ``only`` are the paths of the files to take, by default all. Raises :class:`NotFound` for
+        what NGC does not show to this key, and :class:`SourceError` for a refusal, and for a
+        listing that contradicts itself.
         """
         item = Item(f"{entry.kind}s", entry.org, entry.team, entry.name, entry.version)
         if item.version.lower() == "latest":
@@ -65,7 +66,8 @@ class NgcSource:
             found = listing(api, item, facts)
         except StatusError as refused:
             raise self._explained(api, item, refused) from None
-        files = [self._file(api, item, listed) for listed in found]
+        taken = found if only is None else _some(found, only, item)
+        files = [self._file(api, item, listed) for listed in taken]
         address = f"ngc/{item.address}"
         identity = Identity(
             kind=entry.kind,
@@ -73,7 +75,10 @@ class NgcSource:
             repository=fileset.repository(address),
             version=item.version,
         )
-        return fileset.build(identity, files, origin=item.origin, notes=_notes(files))
+        notes = _notes(files)
+        if len(taken) < len(found):
+            notes["partial"] = f"{len(taken)} of the version's {len(found)} files"
+        return fileset.build(identity, files, origin=item.origin, notes=notes)
 
     def opener(self, artifact: LockedArtifact, content: LockedContent) -> OpenAt:
         """Return what opens a file at an offset, with a signed URL of its own each time."""
@@ -114,6 +119,17 @@ class NgcSource:
         for block in resume(open_at, size=listed.size, what=what, sleep=sleep):
             sha.update(block)
         return Digest(f"sha256:{sha.hexdigest()}")
+
+
+def _some(found: list[Listed], only: frozenset[str], item: Item) -> list[Listed]:
+    """Return the files that are wanted, every one of them."""
+    if missing := sorted(only - {listed.path for listed in found}):
+        names = ", ".join(missing[:5])
+        raise NotFound(
+            f"{item} has no file {names}, though something needs it",
+            hint="what names it may be made for another version of the model",
+        )
+    return [listed for listed in found if listed.path in only]
 
 
 def _notes(files: list[File]) -> dict[str, str]:

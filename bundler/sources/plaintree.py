@@ -17,15 +17,16 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
 
 
-def read(data: bytes, path: Sequence[str] = ()) -> Tree:
+def read(data: bytes, path: Sequence[str] = (), *, local_tags: bool = False) -> Tree:
     """Return what stands under ``path`` in the document, and nothing when there is no such key.
 
     An index has thousands of charts of which one is wanted: the others are checked for form and
     dropped. Scalars stay text, because a version is no number whether it is quoted or not. Raises
     ``ValueError`` for anything but one UTF-8 document, for aliases and tags, for a key given twice
-    on the way, and for nesting deeper than 40.
+    on the way, and for nesting deeper than 40. With ``local_tags``, an application's own tags
+    (``!name``; YAML 1.2, 3.2.1.2) are passed over: what they mark is read without them.
     """
-    events = _events(data.decode("utf-8-sig"))
+    events = _events(data.decode("utf-8-sig"), local_tags=local_tags)
     for expected in (yaml.StreamStartEvent, yaml.DocumentStartEvent):
         if not isinstance(next(events), expected):
             raise ValueError("it is empty")
@@ -36,13 +37,14 @@ def read(data: bytes, path: Sequence[str] = ()) -> Tree:
     return found
 
 
-def _events(text: str) -> Iterator[Any]:
+def _events(text: str, *, local_tags: bool) -> Iterator[Any]:
     try:
         for event in yaml.parse(text, Loader=_LOADER):
             line = _line(event)
             if isinstance(event, yaml.AliasEvent):
                 raise ValueError(f"line {line}: an alias")
-            if getattr(event, "tag", None) is not None:
+            tag = getattr(event, "tag", None)
+            if tag is not None and not (local_tags and tag.startswith("!")):
                 raise ValueError(f"line {line}: a tag")
             yield event
     except yaml.YAMLError as fault:

@@ -168,6 +168,18 @@ LIES: dict[str, tuple[str, str, str, str]] = {
         "",
         "",
     ),
+    "nim with a tag that is a list": (
+        "nims: [{image: nvcr.io/a/b:1, profiles: [{gpu: [a]}]}]",
+        "3:48",
+        "no value of a tag",
+        "short text",
+    ),
+    "nim with no tags": (
+        "nims: [{image: nvcr.io/a/b:1, profiles: [{}]}]",
+        "3:42",
+        "names no profiles",
+        "auto",
+    ),
     "os as a number": ("nodes: {os: [22.04]}", "3:14", "must be text, not the number 22.04", ""),
     "unknown policy": ("policy: {max-severty: high}", "3:10", "not a known key", "'max-severity'"),
     "unknown severity": ("policy: {max-severity: bad}", "3:24", "is 'bad'", "critical"),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import schemas
 from bundle.errors import UsageError
-from bundler import entries, reference, spec
+from bundler import entries, nimprofiles, reference, spec
 
 if TYPE_CHECKING:
     from bundler.spec import Spec
@@ -99,7 +99,10 @@ FILES = objects(
 HF = objects(
     {"repo": text("[A-Za-z0-9]{1,5}/[A-Za-z0-9][A-Za-z0-9._-]x"), "commit": text("[0-9a-f]{40}")}
 )
-NIMS = objects({"image": PINNED}, profiles=st.lists(text("[a-z0-9][a-z0-9:.-]{0,9}"), max_size=2))
+PROFILES = text("[a-z0-9][a-z0-9:.-]{0,9}") | st.dictionaries(
+    text("[a-z_]{1,9}"), text("[a-z0-9]{1,9}") | st.integers(0, 99) | st.booleans(), min_size=1
+)
+NIMS = objects({"image": PINNED}, profiles=st.lists(PROFILES, max_size=2))
 REGISTRIES = st.dictionaries(
     HOSTS,
     objects({}, endpoint=HOSTS.map("https://{}".format), ca=st.just(CA))
@@ -285,6 +288,12 @@ def test_the_schema_knows_the_keys_that_the_reader_knows() -> None:
 
 def test_patterns_are_the_same_on_both_sides() -> None:
     schema = json.dumps(schemas.load("spec"))
-    for pattern in (entries.CHART_VERSION, entries.PROFILE, spec.OS, spec.KERNEL):
+    for pattern in (
+        entries.CHART_VERSION,
+        nimprofiles.PROFILE,
+        nimprofiles.TAG,
+        spec.OS,
+        spec.KERNEL,
+    ):
         assert json.dumps(f"^{pattern.replace('(?:', '(')}$") in schema
     assert re.fullmatch(reference.HOST, "nvcr.io:443")
