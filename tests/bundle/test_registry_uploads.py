@@ -37,8 +37,8 @@ def test_wrong_bytes_are_never_committed_and_the_session_is_deleted(
     with pytest.raises(VerificationError):
         high.put_blob(REPO, LAYER, spoiled)
     assert uploads.stored == set()
-    assert server.seen[-1].method == "DELETE"
-    assert server.seen[-1].path == "/v2/team/app/blobs/uploads/1"
+    # The server may notice the end of the upload only after it has answered this.
+    assert "DELETE /v2/team/app/blobs/uploads/1" in server.paths()
     assert clients.pauses == []
 
 
