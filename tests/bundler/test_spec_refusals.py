@@ -170,7 +170,7 @@ LIES: dict[str, tuple[str, str, str, str]] = {
     ),
     "nim with a tag that is a list": (
         "nims: [{image: nvcr.io/a/b:1, profiles: [{gpu: [a]}]}]",
-        "3:48",
+        "3:43",
         "no value of a tag",
         "short text",
     ),
