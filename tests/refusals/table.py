@@ -138,6 +138,7 @@ def check(lie: Lie, way: str, bundle: Bundle, target: Path, home: Path) -> None:
     if lie.inside and way == IMPORT:
         assert visible(target) == seen, "something of a bad bundle is visible"
         assert_blobs_are_true(target)
+        assert not list(home.rglob("import/*.json")), "a bad bundle is remembered as imported"
         return
     assert snapshot(target) == before, "the target was touched"
     assert snapshot(home) == state, "the import left something behind on this host"

@@ -87,7 +87,15 @@ def in_member(where: str, *, cut_blob: bool = False) -> Tell:
     return tell
 
 
+def last_manifest(bundle: Bundle) -> None:
+    """Flip a byte of the second image's manifest: the first image could be published by then."""
+    artifact = [item for item in bundle.manifest.artifacts if item.kind == "image"][-1]
+    part = bundle.manifest.blob[artifact.root].parts[0]
+    flip_in(bundle.chunk(part.chunk), part.offset + 40)
+
+
 CHUNKS = (
+    Lie("a byte of an image's manifest is flipped", last_manifest, 3, OTHER[4:], COPY, inside=True),
     Lie("the first byte of a chunk is flipped", flip(FIRST, 0), 3, STRUCTURE, COPY),
     Lie("a byte of oci-layout is flipped", flip(FIRST, 515), 3, STRUCTURE, COPY),
     Lie("a byte of index.json is flipped", flip(FIRST, 1600), 3, STRUCTURE, COPY),
