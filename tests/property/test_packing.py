@@ -264,6 +264,44 @@ def test_what_was_exported_comes_out_of_the_chunks_without_dray(
         assert (report.bad, report.missing, report.notes) == ([], [], [])
 
 
+def laid_out(stored: list[int], start: int, end: int) -> list[list[tuple[int, int, int]]]:
+    """Do what schemas/README.md says of encoded blobs: chunk from 0, offset, size of each part."""
+    chunk, position = 0, start
+    blobs = []
+    for length in stored:
+        left, parts = length, list[tuple[int, int, int]]()
+        while left or not parts:
+            if position + 1024 > end:
+                chunk, position = chunk + 1, start
+            size = min(left, end - position - 512)
+            parts.append((chunk, position + 512, size))
+            position += 512 + -(-size // 512) * 512
+            left -= size
+        blobs.append(parts)
+    return blobs
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.lists(st.integers(65_530, 120_000), min_size=1, max_size=4), st.integers(6000, 40_000))
+def test_blobs_of_unknown_length_lie_where_the_format_says(
+    sizes: list[int], chunk_size: int
+) -> None:
+    rows = [b"".join(b"%d row %d\n" % (n, row) for row in range(9000)) for n in range(4)]
+    texts = [rows[n][:size] if n % 2 else noise(size + n) for n, size in enumerate(sizes)]
+    with TemporaryDirectory() as folder:
+        made = build(Path(folder), (texts, chunk_size, True)).manifest
+    start = len(prefix(made.index))
+    files = {c.digest for a in made.artifacts for c in a.files if c.size >= 65_536}
+    found = sorted((blob for blob in made.blobs if blob.digest in files), key=lambda b: b.digest)
+    others = [blob for blob in made.blobs if blob.digest not in files]
+    first = max(part.chunk for blob in others for part in blob.parts) + 1
+    end = start + (chunk_size - start - 1024) // 512 * 512
+    assert [
+        [(part.chunk - first, part.offset, part.size) for part in blob.parts] for blob in found
+    ] == laid_out([blob.stored_size for blob in found], start, end)
+    assert "zstd" in {blob.encoding for blob in found}
+
+
 @settings(deadline=None, max_examples=10)
 @given(BUNDLES)
 def test_the_same_content_gives_the_same_chunks(made: tuple[list[bytes], int, bool]) -> None:
