@@ -18,6 +18,7 @@ from bundler.nims import Nims
 from bundler.sources.helm import HelmSource
 from bundler.sources.helmlogin import Logins
 from bundler.sources.https import HttpsSource
+from bundler.sources.huggingface import HuggingFaceSource
 from bundler.sources.images import Reference, RegistrySource
 from bundler.sources.keyring import Keyring
 from bundler.sources.ngc import NgcSource
@@ -89,6 +90,11 @@ class Upstreams:
         """The source of plain files."""
         return HttpsSource(self.http)
 
+    @cached_property
+    def huggingface(self) -> HuggingFaceSource:
+        """The source of Hugging Face's models."""
+        return HuggingFaceSource(self.http)
+
     def opener(self, locked: LockedArtifact, content: LockedContent) -> OpenAt:
         """Open a locked content."""
         sources: dict[str, Callable[[], Source]] = {
@@ -96,6 +102,7 @@ class Upstreams:
             "helm": lambda: self.helm,
             "ngc": lambda: self.ngc,
             "https": lambda: self.https,
+            "huggingface": lambda: self.huggingface,
         }
         if locked.origin.type not in sources:
             raise UsageError(f"{locked.artifact.name}: {locked.origin.type} is not supported")
@@ -105,7 +112,7 @@ class Upstreams:
 
     def close(self) -> None:
         """Let every connection go."""
-        for name in ("helm", "ngc", "https"):
+        for name in ("helm", "ngc", "https", "huggingface"):
             if name in self.__dict__:
                 getattr(self, name).close()
         if "http" in self.__dict__:
@@ -152,7 +159,6 @@ def _run(work: Sequence[tuple[str, Work]]) -> list[list[LockedArtifact] | Failur
 def _refuse_what_is_left_out(spec: Spec) -> None:
     """Never lock less than the spec asks for: what cannot be resolved or enforced is an error."""
     asked = {
-        "hf": bool(spec.hf),
         "policy": bool(spec.policy),
     }
     if found := [key for key, used in asked.items() if used]:
@@ -186,6 +192,10 @@ def _work(spec: Spec, upstreams: Upstreams, inside: ChartImages) -> list[tuple[s
     work += _charts(spec.charts, upstreams, inside)
     for entry in (*spec.models, *spec.resources):
         work.append((entry.name, partial(_one, upstreams.ngc.resolve, entry)))
+    for repo in spec.hf:
+        work.append(
+            (f"{repo.repo} {repo.commit}", partial(_one, upstreams.huggingface.resolve, repo))
+        )
     for file in spec.files:
         work.append((file.url, partial(_one, upstreams.https.resolve, file)))
     return work

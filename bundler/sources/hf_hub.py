@@ -1,0 +1,97 @@
+"""What ``huggingface_hub`` says about a repository: the one file that imports the library."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from typing import Final
+
+from bundle.digest import Digest
+from bundle.errors import SourceError, UsageError
+from bundler.sources import fileset
+from bundler.sources.huggingface import HOST, refusal
+
+try:
+    import httpx2
+    import huggingface_hub
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError
+except ImportError:
+    raise UsageError(
+        "hf: needs the package huggingface_hub, which is not installed",
+        hint="pip install 'dray[hf]', or pip install 'huggingface_hub>=2'",
+    ) from None
+
+TIMEOUT: Final = 60.0
+"""Seconds; the library itself waits for ever."""
+MOST_FILES: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A file of a commit: ``size`` in bytes, ``blob`` git's name of it, ``sha256`` if in LFS."""
+
+    path: str
+    size: int
+    blob: str
+    sha256: Digest | None
+
+
+class Hub:
+    """The hub at ``endpoint``, for several threads; ``ca_file`` is the PEM file of its CA."""
+
+    def __init__(self, endpoint: str, ca_file: str = "") -> None:
+        self._trusted = ssl.create_default_context(cafile=ca_file) if ca_file else True
+        self.token: str = huggingface_hub.get_token() or ""
+        huggingface_hub.set_client_factory(self._client)
+        self._api = huggingface_hub.HfApi(endpoint, token=self.token or False)
+
+    def files(self, repo: str, commit: str) -> list[Listed]:
+        """Return the files of a commit.
+
+        Raises :class:`bundle.errors.NotFound` and :class:`SourceError`: never with the library's
+        own text, which repeats what the server wrote.
+        """
+        what = f"commit {commit[:12]} of {repo}"
+        try:
+            about = self._api.model_info(repo, revision=commit)
+            if about.sha != commit:
+                raise SourceError(f"{HOST} answers about another commit than {what}")
+            listed: list[Listed] = []
+            for item in self._api.list_repo_tree(repo, revision=commit, recursive=True):
+                if isinstance(item, huggingface_hub.RepoFile):
+                    listed.append(_listed(item, what))
+                if len(listed) > MOST_FILES:
+                    raise SourceError(f"{what} has more than {MOST_FILES} files")
+        except HfHubHTTPError as error:
+            gated = isinstance(error, GatedRepoError)
+            status = error.response.status_code
+            raise refusal(status, what, token=bool(self.token), gated=gated) from None
+        except (httpx2.HTTPError, OSError) as error:
+            raise SourceError(
+                f"{HOST} cannot be asked about {what}: {type(error).__name__}",
+                hint="is the host reachable, and does a proxy or firewall let it through?",
+            ) from None
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise SourceError(
+                f"{HOST} answers about {what} in a way that cannot be read: {type(error).__name__}"
+            ) from None
+        return listed
+
+    def close(self) -> None:
+        """Let the connections go."""
+        huggingface_hub.close_session()
+
+    def _client(self) -> httpx2.Client:
+        return httpx2.Client(follow_redirects=True, timeout=TIMEOUT, verify=self._trusted)
+
+
+def _listed(item: huggingface_hub.RepoFile, what: str) -> Listed:
+    # The library believes its JSON: a size can be anything here.
+    path, size, blob = (vars(item)[key] for key in ("path", "size", "blob_id"))
+    if not isinstance(path, str) or type(size) is not int or not 0 <= size <= fileset.LARGEST:
+        raise SourceError(f"{HOST} lists a file of {what} without a name and a size")
+    if item.lfs is None:
+        return Listed(path, size, str(blob), None)
+    if item.lfs.size != size:
+        raise SourceError(f"{HOST} gives {path[:200]!r} of {what} two sizes")
+    return Listed(path, size, str(blob), Digest(f"sha256:{item.lfs.sha256}"))

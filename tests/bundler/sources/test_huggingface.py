@@ -1,0 +1,189 @@
+"""Models of Hugging Face, with the real huggingface_hub against an emulated hub."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bundle.errors import DrayError, NotFound, SourceError, UsageError, VerificationError
+from bundle.http import Host, Http
+from bundler import spec
+from bundler.entries import HfEntry
+from bundler.resolve import Upstreams, resolve
+from bundler.sources.huggingface import HuggingFaceSource
+from fixtures.hub import Repo, emulate_hub
+from tests.bundler.sources.items import fetch, file_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from fixtures.hub import EmulatedHub
+
+COMMIT = "c0ffee" * 6 + "c0ff"
+ENTRY = HfEntry("nvidia/Tiny-Model", COMMIT)
+FILES = {
+    "config.json": b'{"model_type": "tiny"}',
+    "model.safetensors": bytes(range(256)) * 40,
+    "tokenizer/vocab 1.txt": b"a\nb\n",
+    "empty.txt": b"",
+    ".gitattributes": b"*.safetensors filter=lfs\n",
+}
+LFS = {"model.safetensors"}
+SECRET = "hf_madeUpForTestsOnly"
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmulatedHub]:
+    with emulate_hub() as running:
+        running.repos[ENTRY.repo, COMMIT] = Repo(dict(FILES), set(LFS))
+        monkeypatch.setenv("HF_ENDPOINT", running.url)
+        yield running
+
+
+@pytest.fixture
+def source(hub: EmulatedHub, plain: Http) -> Iterator[HuggingFaceSource]:
+    made = HuggingFaceSource(plain)
+    yield made
+    made.close()
+
+
+def test_a_commit_is_pinned_with_every_page_of_its_files(source: HuggingFaceSource) -> None:
+    locked = source.resolve(ENTRY)
+    assert {file.path for file in locked.artifact.files} == set(FILES)
+    assert locked.artifact.name == f"huggingface.co/nvidia/Tiny-Model:{COMMIT}"
+    assert locked.artifact.repository == "huggingface.co/nvidia/tiny-model"
+    assert locked.origin.where == {"repo": "nvidia/Tiny-Model", "commit": COMMIT}
+    assert not file_of(locked, "model.safetensors").unvouched
+    assert file_of(locked, "config.json").unvouched
+    assert locked.artifact.notes["unvouched"].startswith("4 of 5 files")
+
+
+@pytest.mark.parametrize("path", sorted(FILES))
+def test_files_come_byte_for_byte(source: HuggingFaceSource, path: str) -> None:
+    locked = source.resolve(ENTRY)
+    assert fetch(source, locked, file_of(locked, path)) == FILES[path]
+
+
+def test_a_cut_connection_is_taken_up_where_it_broke(
+    source: HuggingFaceSource, hub: EmulatedHub
+) -> None:
+    locked = source.resolve(ENTRY)
+    hub.cut_after = 4000
+    path = "model.safetensors"
+    assert fetch(source, locked, file_of(locked, path)) == FILES[path]
+    assert sum("/cdn/" in asked for asked, _ in hub.asked) == 3
+
+
+def test_the_token_goes_to_the_hub_and_to_nobody_else(
+    source: HuggingFaceSource, hub: EmulatedHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", SECRET)
+    hub.repos[ENTRY.repo, COMMIT].token = SECRET
+    locked = source.resolve(ENTRY)
+    fetch(source, locked, file_of(locked, "model.safetensors"))
+    assert SECRET not in json.dumps(locked.to_dict())
+    sent = {("/cdn/" in asked, header) for asked, header in hub.asked}
+    assert sent == {(False, f"Bearer {SECRET}"), (True, "")}
+
+
+def test_bytes_that_git_does_not_know_are_refused(
+    source: HuggingFaceSource, hub: EmulatedHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fixtures.hub.git_blob", lambda _data: "0" * 40)
+    with pytest.raises(VerificationError, match="other bytes than git's 0000"):
+        source.resolve(ENTRY)
+
+
+def test_a_commit_that_is_not_there_is_told(source: HuggingFaceSource) -> None:
+    with pytest.raises(NotFound, match="has no commit 000000000000 of nvidia/Tiny-Model"):
+        source.resolve(HfEntry(ENTRY.repo, "0" * 40))
+
+
+def test_a_hidden_repository_asks_for_a_token(source: HuggingFaceSource, hub: EmulatedHub) -> None:
+    hub.repos[ENTRY.repo, COMMIT].token = SECRET
+    with pytest.raises(SourceError, match="without a token") as caught:
+        source.resolve(ENTRY)
+    assert "HF_TOKEN" in caught.value.hint
+
+
+def test_a_gated_repository_asks_for_its_terms_to_be_accepted(
+    source: HuggingFaceSource, hub: EmulatedHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", SECRET)
+    hub.repos[ENTRY.repo, COMMIT].gated = True
+    with pytest.raises(SourceError, match="does not give commit c0ffeec0ffee") as caught:
+        source.resolve(ENTRY)
+    assert "accept its terms" in caught.value.hint
+    assert SECRET not in str(caught.value) + caught.value.hint
+
+
+def test_another_commit_in_the_answer_is_refused(
+    source: HuggingFaceSource, hub: EmulatedHub
+) -> None:
+    hub.lies["sha"] = "1" * 40
+    with pytest.raises(SourceError, match="answers about another commit"):
+        source.resolve(ENTRY)
+
+
+@pytest.mark.parametrize("path", ["../outside", "/etc/passwd", "a\\b", "Config.json"])
+def test_hostile_paths_are_refused(source: HuggingFaceSource, hub: EmulatedHub, path: str) -> None:
+    hub.repos[ENTRY.repo, COMMIT].files[path] = b"x"
+    with pytest.raises(SourceError, match="file"):
+        source.resolve(ENTRY)
+
+
+@pytest.mark.parametrize("url", ["http://hub.example.com", "hub.example.com", "https://u:p@h/"])
+def test_an_endpoint_that_would_show_the_token_is_refused(
+    plain: Http, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", url)
+    with pytest.raises(UsageError, match="HF_ENDPOINT is no https:// URL") as caught:
+        HuggingFaceSource(plain).resolve(ENTRY)
+    assert "u:p" not in str(caught.value)
+
+
+def test_without_the_library_the_command_to_install_it_is_given(
+    source: HuggingFaceSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "bundler.sources.hf_hub", raising=False)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(UsageError, match="huggingface_hub, which is not installed") as caught:
+        source.resolve(ENTRY)
+    assert "pip install" in caught.value.hint
+
+
+def test_a_mirror_in_the_spec_comes_before_the_environment(
+    hub: EmulatedHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "https://hub.example.com")
+    http = Http({"huggingface.co": Host(endpoint=hub.url)})
+    source = HuggingFaceSource(http)
+    try:
+        assert len(list(source.resolve(ENTRY).artifact.files)) == len(FILES)
+    finally:
+        source.close()
+        http.close()
+
+
+def test_a_spec_with_hf_is_locked(hub: EmulatedHub, tmp_path: Path) -> None:
+    path = tmp_path / "dray.yaml"
+    path.write_text(
+        "apiVersion: dray/v1\nstream: s\n"
+        f"registries: {{huggingface.co: {{endpoint: '{hub.url}', plain-http: true}}}}\n"
+        f"hf: [{{repo: {ENTRY.repo}, commit: {COMMIT}}}]\n"
+    )
+    loaded = spec.load(path)
+    upstreams = Upstreams(loaded, lambda _text: None)
+    try:
+        (locked,) = resolve(loaded, upstreams).artifacts
+        content = file_of(locked, "model.safetensors")
+        with upstreams.opener(locked, content)(10_000) as blocks:
+            assert b"".join(blocks) == FILES["model.safetensors"][10_000:]
+    except DrayError as error:
+        pytest.fail(error.message)
+    finally:
+        upstreams.close()
