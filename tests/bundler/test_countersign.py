@@ -1,0 +1,157 @@
+"""The second person of two: adds a signature to what is vouched for, and replaces nobody's."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bundle import instant
+from bundle.errors import NotTrusted, UsageError, VerificationError
+from bundle.media import Media
+from bundle.trust import Role
+from bundle.unseal import unseal
+from bundler import countersign
+from bundler.finish import finish
+from tests import keys
+from tests.bundler.world import BUNDLE, Upstream, export, lock, locked, noise, plan
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bundler.signing import Signer
+
+DATA = noise("data", 1_200_000)
+LOCK = lock(locked("one", DATA))
+
+
+def signer(name: str, key: str = "") -> Signer:
+    """Return a signer with the key of another one's name."""
+    found = keys.signer(key or name)
+    return type(found)(name, found.public_key, found.sign)
+
+
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle on two media, signed by ``first``."""
+    folder = tmp_path_factory.mktemp("sealed")
+    made = plan(LOCK, folder, media=(1_300_000, 10**8))
+    outcome = export(made, Upstream.of(DATA))
+    finish(
+        made,
+        outcome,
+        [keys.signer("first")],
+        sequence=1,
+        created="2026-06-01T12:00:00Z",
+        lifetime=timedelta(days=30),
+        previous=None,
+        name=BUNDLE,
+    )
+    next(folder.rglob("*.journal")).unlink()
+    return folder / BUNDLE
+
+
+@pytest.fixture
+def bundle(sealed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(instant, "now", lambda: keys.NOW)
+    return shutil.copytree(sealed, tmp_path / BUNDLE)
+
+
+def trust(folder: Path, *names: str, threshold: int = 1) -> Path:
+    path = folder / "trust.json"
+    role = {"prod": Role(names, threshold)}
+    path.write_bytes(keys.trust(*(keys.signer(name) for name in names), streams=role).to_bytes())
+    return path
+
+
+def test_two_signatures_satisfy_a_rule_of_two(bundle: Path, tmp_path: Path) -> None:
+    file = trust(tmp_path, "first", "second", threshold=2)
+    rule = keys.trust(
+        keys.signer("first"),
+        keys.signer("second"),
+        streams={"prod": Role(("first", "second"), 2)},
+    )
+    with pytest.raises(NotTrusted, match="1 missing"):
+        unseal(Media.find([bundle]), rule, keys.NOW)
+    before = {path: path.read_bytes() for path in bundle.rglob("*") if path.is_file()}
+    written = countersign.add(bundle, signer("second"), file, None)
+    assert unseal(Media.find([bundle]), rule, keys.NOW).signers.names == ("first", "second")
+    assert sorted(path.name for path in written) == sorted(
+        [f"{BUNDLE}.manifest.json.second.{end}" for end in ("sig", "sigstore.json")] * 2
+    )
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_what_nobody_trusted_has_signed_gets_no_second_signature(
+    bundle: Path, tmp_path: Path
+) -> None:
+    file = trust(tmp_path, "stranger")
+    with pytest.raises(NotTrusted, match="no trusted key signed this"):
+        countersign.add(bundle, signer("second"), file, None)
+    assert not list(bundle.rglob("*.second.*"))
+
+
+def test_a_manifest_that_was_changed_gets_no_second_signature(bundle: Path, tmp_path: Path) -> None:
+    for path in bundle.rglob("*.manifest.json"):
+        path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(NotTrusted, match="other bytes"):
+        countersign.add(bundle, signer("second"), trust(tmp_path, "first"), None)
+
+
+def test_one_changed_copy_is_enough_to_refuse(bundle: Path, tmp_path: Path) -> None:
+    path = sorted(bundle.rglob("*.manifest.json"))[1]
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(NotTrusted):
+        countersign.add(bundle, signer("second"), trust(tmp_path, "first"), None)
+
+
+def test_two_manifests_that_are_both_signed_are_refused(bundle: Path, tmp_path: Path) -> None:
+    path = sorted(bundle.rglob("*.manifest.json"))[1]
+    other = json.dumps({**json.loads(path.read_bytes()), "sequence": 1}).encode()
+    path.write_bytes(other)
+    for name, content in keys.signer("first").files(path.name, other).items():
+        (path.parent / name).write_bytes(content)
+    with pytest.raises(VerificationError, match="different manifests"):
+        countersign.add(bundle, signer("second"), trust(tmp_path, "first"), None)
+
+
+def test_an_expired_trust_file_vouches_for_nobody(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(instant, "now", lambda: keys.LATER)
+    with pytest.raises(NotTrusted, match="expired"):
+        countersign.add(bundle, signer("second"), trust(tmp_path, "first"), None)
+
+
+def test_a_second_person_whose_key_has_the_firsts_name_replaces_nothing(
+    bundle: Path, tmp_path: Path
+) -> None:
+    file = trust(tmp_path, "first")
+    before = sorted((path, path.read_bytes()) for path in bundle.rglob("*.first.*"))
+    with pytest.raises(UsageError, match="another key's signature has the name first") as caught:
+        countersign.add(bundle, signer("first", key="second"), file, None)
+    assert "rename your key file" in caught.value.hint
+    assert sorted((path, path.read_bytes()) for path in bundle.rglob("*.first.*")) == before
+
+
+def test_the_same_person_may_sign_again(bundle: Path, tmp_path: Path) -> None:
+    file = trust(tmp_path, "first")
+    assert countersign.add(bundle, signer("first"), file, None)
+    unseal(Media.find([bundle]), keys.trust(keys.signer("first")), keys.NOW)
+
+
+def test_a_broken_signature_file_is_nobodys_and_may_be_replaced(
+    bundle: Path, tmp_path: Path
+) -> None:
+    for path in bundle.rglob("*.manifest.json"):
+        path.with_name(f"{path.name}.second.sigstore.json").write_bytes(b"broken")
+    assert countersign.add(bundle, signer("second"), trust(tmp_path, "first"), None)
+
+
+def test_one_public_key_is_enough_to_know_the_first_signer(bundle: Path, tmp_path: Path) -> None:
+    pub = tmp_path / "first.pub"
+    pub.write_text(keys.signer("first").public_key.pem)
+    assert countersign.add(bundle, signer("second"), None, pub)
