@@ -252,6 +252,8 @@ def export(  # noqa: PLR0913
     loaded = load(spec)
     made = _current_lock(loaded, write=not plan_only)
     capacities = [size(part) for part in media.split(",") if part.strip()]
+    if 0 in capacities:
+        raise UsageError("a medium of 0 bytes holds nothing", hint="leave --media out for no limit")
     chosen = run.options(folders, size(chunk_size, packing.PRESETS), capacities, compress=compress)
     plan = make(made, chosen)
     if not plan_only:
