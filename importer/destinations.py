@@ -12,7 +12,7 @@ from bundle.artifact import REPOSITORY as SOURCE
 from bundle.decode import Fields
 from bundle.errors import UsageError
 from bundle.hosts import Host, is_url
-from importer.targets.naming import REPOSITORY, Naming, Rule, refuse_collisions
+from importer.targets.naming import LAYOUTS, NIM, REPOSITORY, Naming, Rule, refuse_collisions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,9 +34,9 @@ _FORMS = (
 )
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?"
 _BUCKET = r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}"
-_KEYS = ("to", "kinds", "plain-http", "ca", "endpoint", "region", "map")
+_KEYS = ("to", "kinds", "plain-http", "ca", "endpoint", "region", "map", "layout")
 _ONLY = {"plain-http": {"registry"}, "ca": {"registry", "s3"}, "endpoint": {"registry", "s3"}}
-_ONLY["region"] = {"s3"}
+_ONLY |= {"region": {"s3"}, "layout": {"s3"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,10 +251,13 @@ def _entry(fields: Fields, folder: Path) -> Destination:
         if key in fields and destination.type not in types:
             raise fields.wrong(key, f"means nothing for {destination.type} targets")
     rules = tuple(_rule(item) for item in fields.objects("map"))
+    layout = fields.text("layout", choices=LAYOUTS) if "layout" in fields else ""
+    if layout and rules:
+        raise fields.wrong("map", f"means nothing with layout: {layout}")
     entry = replace(
         destination,
-        kinds=_kinds(fields, destination.type),
-        naming=replace(destination.naming, rules=rules),
+        kinds=_kinds(fields, destination.type, layout),
+        naming=replace(destination.naming, rules=rules, layout=layout),
         host=_host(fields, folder),
         region=fields.text("region", "", pattern=r"[a-z0-9-]{1,60}"),
     )
@@ -262,16 +265,19 @@ def _entry(fields: Fields, folder: Path) -> Destination:
     return entry
 
 
-def _kinds(fields: Fields, type_: str) -> frozenset[str]:
+def _kinds(fields: Fields, type_: str, layout: str) -> frozenset[str]:
+    may = frozenset({"model"}) if layout == NIM else _MAY_TAKE[type_]
     if "kinds" not in fields:
-        return _TAKES[type_]
+        return may if layout else _TAKES[type_]
     items = fields.items("kinds")
     for path, kind in items:
         if kind not in KINDS:
             raise fields.fault(path, f"is {str(kind)[:60]!r}", "allowed: " + ", ".join(KINDS))
-        if kind not in _MAY_TAKE[type_]:
-            allowed = ", ".join(sorted(_MAY_TAKE[type_]))
-            raise fields.fault(path, f"{type_} targets take no {kind}", f"allowed: {allowed}")
+        if kind not in may:
+            allowed = ", ".join(sorted(may))
+            raise fields.fault(
+                path, f"{layout or type_} targets take no {kind}", f"allowed: {allowed}"
+            )
     if not items:
         raise fields.wrong("kinds", "is empty", "leave it out for the usual kinds")
     return frozenset(str(kind) for _path, kind in items)

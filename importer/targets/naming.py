@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from bundle.artifact import path_fault
 from bundle.errors import UsageError
@@ -23,6 +24,10 @@ KIND_FOLDERS = {
     "resource": "resources",
     "file": "files",
 }
+NIM = "nim"
+LAYOUTS = (NIM,)
+"""Other layouts than folders by kind, name and version."""
+_NGC = "ngc/"
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 REPOSITORY = rf"{_COMPONENT}(?:/{_COMPONENT})*"
 """A repository of a registry (OCI distribution-spec, "Pulling manifests")."""
@@ -54,10 +59,14 @@ class Naming:
 
     Without a rule, the host (of a registry, of a URL) or the word ``ngc`` in front is dropped, and
     everything but images goes into a folder of its kind. A rule gives all that follows the prefix.
+
+    ``layout`` ``nim`` names objects as a NIM looks for them in its mirror (NVIDIA NIM docs,
+    "Repository Override"): each by its percent-encoded source, in no folder.
     """
 
     prefix: str = ""
     rules: tuple[Rule, ...] = ()
+    layout: str = ""
 
     def repository(self, artifact: Artifact, host: str) -> str:
         """Return the artifact's repository at the registry ``host``.
@@ -93,6 +102,26 @@ class Naming:
                     hint="use a shorter prefix, or a map: rule in a target file",
                 )
         return folder
+
+    def key(self, artifact: Artifact, path: str) -> str:
+        """Return the key of one of the artifact's files in an object store.
+
+        Raises :class:`UsageError` for what a layout has no name for, and for too long a key.
+        """
+        if self.layout != NIM:
+            return f"{self.folder(artifact)}/{path}"
+        address = artifact.name.removeprefix(_NGC)
+        if artifact.kind != "model" or address == artifact.name:
+            raise UsageError(
+                f"{artifact.name} is no model of NGC: layout: nim has no name for it",
+                hint="send it to another target, and this one what its NIMs need",
+            )
+        key = _join(self.prefix, quote(f"{address}?file={path}", safe=""))
+        if len(key) > _LONGEST_KEY:
+            raise UsageError(
+                f"{artifact.name}: the key of {path[:100]} is over {_LONGEST_KEY} bytes"
+            )
+        return key
 
     def _name(self, artifact: Artifact) -> str:
         for rule in self.rules:

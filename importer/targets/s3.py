@@ -53,12 +53,16 @@ class S3:
         self._bucket.check()
 
     def place(self, artifact: Artifact) -> str:
-        """Return ``s3://bucket/folder/`` of the artifact's files."""
-        return f"s3://{self._bucket.store.bucket}/{self._naming.folder(artifact)}/"
+        """Return what the URLs of the artifact's files begin with: mostly ``s3://bucket/folder/``."""
+        return f"s3://{self._bucket.store.bucket}/{self._naming.key(artifact, '')}"
 
     def claims(self, artifact: Artifact) -> tuple[Claim, ...]:
-        """Return the folder."""
-        return (Claim(self.place(artifact), artifact.root),)
+        """Return the folder, which has the marker, and where the files are if that is elsewhere."""
+        folder = f"s3://{self._bucket.store.bucket}/{self._naming.folder(artifact)}/"
+        for file in artifact.files:
+            self._key(artifact, file)
+        places = dict.fromkeys((folder, self.place(artifact)))
+        return tuple(Claim(place, artifact.root) for place in places)
 
     def has(self, artifact: Artifact, content: Content) -> bool:
         """Whether the object is visible with this size and, in its metadata, this SHA-256.
@@ -105,7 +109,7 @@ class S3:
         self._bucket.close()
 
     def _key(self, artifact: Artifact, content: Content) -> str:
-        return f"{self._naming.folder(artifact)}/{content.path}"
+        return self._naming.key(artifact, content.path)
 
     def _holds(self, key: str, content: Content) -> bool:
         if (key, content.digest) in self._there:
@@ -139,7 +143,7 @@ class S3:
             return
         self.replaced.append(Replaced(self.place(artifact), root, artifact.root))
         for path, digest in marker.stale(files, artifact).items():
-            key = f"{self._naming.folder(artifact)}/{path}"
+            key = self._naming.key(artifact, path)
             found = self._bucket.head(key)
             if found and found[1] == digest.hex:
                 self._bucket.call("delete_object", key)

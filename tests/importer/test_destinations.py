@@ -136,6 +136,12 @@ def test_a_registry_takes_models_only_when_told(tmp_path: Path) -> None:
     assert read(path).kinds == {"model", "image"}
 
 
+def test_the_nim_layout_takes_models_alone(tmp_path: Path) -> None:
+    path = file(tmp_path, 'apiVersion: dray/v1\ntargets: [{to: "s3://b1", layout: nim}]\n')
+    models = frozenset({"model"})
+    assert read(path) == Destination("s3", "b1", Naming(layout="nim"), models)
+
+
 HEAD = "apiVersion: dray/v1\ntargets:\n"
 
 
@@ -162,6 +168,14 @@ HEAD = "apiVersion: dray/v1\ntargets:\n"
         (HEAD + "  - to: s3://b1\n    map: [{from: a/, to: ../b}]\n", ":4:", "segment"),
         (HEAD + "  - to: s3://b1\n    map: [{from: a/, to: /b}]\n", ":4:", "relative"),
         (HEAD + "  - to: s3://b1\n    map: [{to: b}]\n", ":4:", "'from' is missing"),
+        (HEAD + "  - to: registry://h\n    layout: nim\n", ":4:", "means nothing"),
+        (HEAD + "  - to: s3://b1\n    layout: flat\n", ":4:", "is 'flat'"),
+        (HEAD + "  - to: s3://b1\n    layout: nim\n    kinds: [file]\n", ":5:", "take no file"),
+        (
+            HEAD + "  - to: s3://b1\n    layout: nim\n    map: [{from: a/, to: b}]\n",
+            ":5:",
+            "map: means nothing with layout: nim",
+        ),
         (HEAD + "  - &a {to: registry://h}\n", ":3:", "anchors"),
     ],
 )

@@ -155,3 +155,41 @@ def test_a_folder_inside_another_artifacts_folder_is_a_collision() -> None:
 
 def test_a_folder_that_only_begins_alike_is_no_collision() -> None:
     assert not refused({"a": [("s3://b/m/1/", "x")], "b": [("s3://b/m/1.0/", "y")]})
+
+
+LLAMA = "ngc/nim/meta/llama3-8b-instruct:hf"
+KEY = "nim%2Fmeta%2Fllama3-8b-instruct%3Ahf%3Ffile%3D"
+
+
+def nim_model(name: str = LLAMA, kind: str = "model") -> Artifact:
+    root = Digest.of(b"root")
+    return Artifact(kind, name, "ngc/nim/meta/llama3-8b-instruct", "hf", root, ())
+
+
+@pytest.mark.parametrize(
+    ("prefix", "path", "key"),
+    [
+        ("", "config.json", f"{KEY}config.json"),
+        ("a/b", "config.json", f"a/b/{KEY}config.json"),
+        ("", "a/b c+d.bin", f"{KEY}a%2Fb%20c%2Bd.bin"),
+    ],
+)
+def test_the_nim_layout_encodes_the_source_as_one_key(prefix: str, path: str, key: str) -> None:
+    assert Naming(prefix, layout="nim").key(nim_model(), path) == key
+
+
+@pytest.mark.parametrize(
+    "artifact",
+    [
+        nim_model("huggingface.co/meta/llama:" + "0" * 40),
+        nim_model("ngc/nvidia/riva_quickstart:2.18.0", "resource"),
+    ],
+)
+def test_the_nim_layout_takes_nothing_but_models_of_ngc(artifact: Artifact) -> None:
+    with pytest.raises(UsageError, match="is no model of NGC"):
+        Naming(layout="nim").key(artifact, "x")
+
+
+def test_a_key_of_the_nim_layout_that_is_too_long_is_refused() -> None:
+    with pytest.raises(UsageError, match="over 1024 bytes"):
+        Naming(layout="nim").key(nim_model(), "é" * 200)

@@ -12,6 +12,7 @@ import pytest
 from bundle.errors import PartlyDone, TargetError, UsageError, VerificationError
 from importer.targets import marker
 from importer.targets.bucket import Bucket, Store
+from importer.targets.naming import Naming
 from importer.targets.s3 import S3
 from importer.targets.uploads import PART
 from tests.importer.targets.samples import Shelf, fill, ignore, noise
@@ -355,3 +356,31 @@ def test_memory_does_not_grow_with_the_object(store: Store, tmp_path: Path) -> N
     small, large = peak(16), peak(160)
     assert large < small + 8
     assert large < 100
+
+
+def test_the_nim_layout_has_keys_at_the_root_that_survive_the_store(
+    store: Store, tmp_path: Path
+) -> None:
+    shelf = Shelf()
+    files = {"config.json": b"{}", "model.bin": noise(5000), "old": b"gone soon"}
+    target = S3(store, tmp_path / "state", naming=Naming(layout="nim"))
+    try:
+        first = shelf.model("nim/meta/llama", "hf", files)
+        fill(target, first, shelf)
+        assert target.publish(first, shelf.blob)
+        begin = f"s3://{store.bucket}/nim%2Fmeta%2Fllama%3Ahf%3Ffile%3D"
+        assert target.place(first) == begin
+        bucket = Bucket(store)
+        key = "nim%2Fmeta%2Fllama%3Ahf%3Ffile%3D"
+        assert bucket.read(f"{key}model.bin", MIB) == files["model.bin"]
+        assert bucket.read(f"models/nim/meta/llama/hf/{marker.NAME}", MIB) == marker.compose(first)
+        assert not target.publish(first, shelf.blob)
+        del files["old"]
+        second = shelf.model("nim/meta/llama", "hf", files)
+        fill(target, second, shelf)
+        assert target.publish(second, shelf.blob)
+        assert bucket.head(f"{key}old") is None
+        assert bucket.head(f"{key}config.json") is not None
+        bucket.close()
+    finally:
+        target.close()
