@@ -45,6 +45,14 @@ models:
 resources:
 #  - ngc: nvidia/some_team/some_notebook:1.0
 
+# NIMs: the image, and the model files of the profiles chosen; auto: those that run on any GPU.
+nims:
+#  - {{image: "nvcr.io/nim/meta/llama-3.1-8b-instruct:1.8.0", profiles: [{{gpu: H100, tp: 1}}]}}
+
+# Models of Hugging Face, each at one commit: pip install 'dray[hf]' first.
+hf:
+#  - {{repo: nvidia/Llama-3.1-Nemotron-Nano-8B-v1, commit: {zeros40}}}
+
 # Any other file, pinned by what sha256sum prints; path: is its name in the bundle.
 files:
 #  - url: https://example.com/tools/installer-1.2.run
@@ -63,7 +71,7 @@ expires: 180d
 
 def text(stream: str) -> str:
     """Return the starter spec for ``stream``."""
-    return TEXT.format(spec=SPEC, stream=_quoted(stream), zeros="0" * 64)
+    return TEXT.format(spec=SPEC, stream=_quoted(stream), zeros="0" * 64, zeros40="0" * 40)
 
 
 def _quoted(stream: str) -> str:

@@ -26,10 +26,10 @@ def test_every_example_of_the_starter_can_be_taken(tmp_path: Path) -> None:
     text = path.read_text()
     path.write_text(text.replace("\n#  ", "\n  "))
     made = spec.load(path)
-    for key in ("images", "charts", "models", "resources", "files", "registries"):
+    for key in ("images", "charts", "models", "resources", "nims", "hf", "files", "registries"):
         assert getattr(made, key), key
         assert f"\n{key}:" in text
-    assert not (made.hf or made.nims or made.policy)  # not offered before they can be carried
+    assert not made.policy  # not offered before they can be carried
 
 
 @pytest.mark.parametrize("stream", ["true", "null", "2026", "1e5", "0x1f", "a-1"])
