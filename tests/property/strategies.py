@@ -50,9 +50,8 @@ STREAMS = text("[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 SIZES = st.integers(0, 2000) | st.sampled_from([0, 511, 512, 513, 2**33 - 1, 2**33, 2**40])
 MOMENTS = text("20[0-9]{2}-0[1-9]-[12][0-9]T[01][0-9]:[0-5][0-9]:[0-5][0-9]Z")
 NAMES = text("[!-~]{1,12}") | st.sampled_from([*ODD_WORDS, "nvcr.io/nvidia/cuda:12.6.0"])
-REPOSITORIES = text("[a-z0-9]{1,4}([.:_/-]{1,2}[a-z0-9]{1,3}){0,3}") | st.sampled_from(
-    ["1e5", "no"]
-)
+_STEP = "[a-z0-9]{1,3}([._-]{1,2}[a-z0-9]{1,2}){0,2}"
+REPOSITORIES = text(f"{_STEP}(:[0-9]{{1,4}})?(/{_STEP}){{0,2}}") | st.sampled_from(["1e5", "no"])
 TAGS = text("[A-Za-z0-9_][A-Za-z0-9._-]{0,6}") | st.sampled_from(["1e5", "1.10", "no", "017", "y"])
 MEDIA_TYPES = text("[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,4}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,4}")
 PLATFORMS = st.just("") | text(r"[a-z0-9._-]{1,5}/[a-z0-9._-]{1,5}(/[a-z0-9._-]{1,3})?")

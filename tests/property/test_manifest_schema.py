@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import re
@@ -18,7 +19,7 @@ from bundle.digest import Digest
 from bundle.errors import NotTrusted, VerificationError
 from bundle.manifest import FORMAT, File, Manifest, Medium, Previous
 from tests import keys
-from tests.property.strategies import manifests, mutations
+from tests.property.strategies import manifests, mutations, value_at
 
 VALIDATOR = schemas._validator()(schemas.load("manifest"))  # made once: that takes most of the time
 SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -166,6 +167,56 @@ def test_no_garbage_is_a_manifest(data: bytes) -> None:
 @given(st.integers(0, len(SAMPLE.to_bytes()) - 2))
 def test_no_beginning_of_a_manifest_is_one(length: int) -> None:
     assert isinstance(read(SAMPLE.to_bytes()[:length]), VerificationError)
+
+
+LONGEST: list[tuple[tuple[str | int, ...], object, object]] = [
+    (("formatVersion",), "1." + "0" * 10, "1." + "0" * 11),
+    (("previous", "sequence"), 2**53 - 1, 0),
+    (("generator", "name"), "x" * 60, "x" * 61),
+    (("chunkSize",), 2**53 - 1, 0),
+    (("artifacts", 0, "name"), "x" * 4096, "x" * 4097),
+    (("artifacts", 0, "version"), "x" * 255, "x" * 256),
+    (("artifacts", 0, "notes", "index"), "x" * 4096, "x" * 4097),
+    (("artifacts", 0, "contents", 2, "tags"), [], ["x" * 129]),
+    (("artifacts", 1, "repository"), "x" * 255, "x" * 256),
+    (("artifacts", 1, "contents", 0, "path"), "x" * 900, "x" * 901),
+    (("artifacts", 1, "contents", 0, "mediaType"), f"{'x' * 127}/y", f"{'x' * 128}/y"),
+    (("media", 0, "capacity"), 0, -1),
+    (("files", 0, "name"), "prod-000042." + "x" * 88, "prod-000042." + "x" * 89),
+]
+"""A place, the last value that is taken there, and the first that is not."""
+
+
+@pytest.mark.parametrize(("place", "last", "first"), LONGEST, ids=lambda value: str(value)[:40])
+def test_the_reader_and_the_schema_have_the_same_limits(
+    place: tuple[str | int, ...], last: object, first: object
+) -> None:
+    for value, fits in ((last, True), (first, False)):
+        document: Any = copy.deepcopy(SAMPLE.to_dict())
+        value_at(document, place[:-1])[place[-1]] = value
+        assert VALIDATOR.is_valid(document) is fits
+        found = read(json.dumps(document).encode())
+        # A shorter list of tags changes the index, and so the length of every chunk.
+        assert (isinstance(found, Manifest) or "gap or overlap" in found.message) is fits, found
+
+
+def test_the_highest_sequence_is_the_one_that_twelve_digits_hold() -> None:
+    for sequence, fits in ((10**12 - 1, True), (10**12, False)):
+        document = json.dumps(SAMPLE.to_dict()).replace("prod-000042", f"prod-{sequence}")
+        changed = json.loads(document) | {"sequence": sequence}
+        assert VALIDATOR.is_valid(changed) is fits
+        assert isinstance(read(json.dumps(changed).encode()), Manifest) is fits
+
+
+def test_more_parts_than_five_digits_number_are_refused() -> None:
+    part = SAMPLE.to_dict()["blobs"][0]["parts"][0]
+    parts = schemas.load("manifest")["$defs"]["blob"]["properties"]["parts"]
+    assert (parts["minItems"], parts["maxItems"]) == (1, 99_999)
+    document = SAMPLE.to_dict()
+    document["blobs"][0]["parts"] = [part] * 100_000
+    found = read(json.dumps(document).encode())
+    assert isinstance(found, VerificationError)
+    assert "has no parts, or too many" in found.message
 
 
 def test_a_later_minor_version_and_unknown_fields_are_read() -> None:

@@ -13,6 +13,7 @@ import pytest
 import bundle.manifest
 import schemas
 from bundle import decode, encoding, instant, media, signature, trust, ustar
+from bundle.artifact import REPOSITORY, TAG
 from bundle.chunks import LAYOUT, index_json, prefix
 from bundle.digest import Digest
 from bundle.manifest import Manifest
@@ -207,7 +208,7 @@ def test_the_limits_in_the_text_are_those_of_the_program(number: float, words: s
 
 def test_the_patterns_in_the_text_are_those_of_the_program() -> None:
     """Written there without groups that do not capture, which change nothing."""
-    known = {bundle.manifest.STREAM, signature.SIGNER, r"[0-9]+\.[0-9]+"}
+    known = {bundle.manifest.STREAM, signature.SIGNER, REPOSITORY, TAG, r"[0-9]+\.[0-9]+"}
     for pattern in known:
         assert f"`{pattern.replace('(?:', '(')}`" in TEXT
 
