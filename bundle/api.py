@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bundle.credentials import Credentials
     from bundle.digest import Digest
     from bundle.http import Http, Response
+    from bundle.refusals import Explain
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
@@ -28,13 +29,23 @@ PULL, PUSH = "pull", "pull,push"
 
 
 class Api:
-    """The API of the registry that is called ``host`` (OCI distribution-spec 1.1, "Endpoints")."""
+    """The API of the registry that is called ``host`` (OCI distribution-spec 1.1, "Endpoints").
 
-    def __init__(self, host: str, http: Http, credentials: Credentials | None) -> None:
+    ``explain`` may put a refusal into better words than the protocol has.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        http: Http,
+        credentials: Credentials | None,
+        explain: Explain = lambda _refused: None,
+    ) -> None:
         self.host = host
         self.http = http
         self.credentials = credentials
-        self._authority = Authority(http, host, credentials)
+        self._explain = explain
+        self._authority = Authority(http, host, credentials, explain)
         self._worked: dict[str, int] = {}
 
     def url(self, repository: str, rest: str) -> str:
@@ -115,6 +126,8 @@ class Api:
 
     def refusal(self, repository: str, what: str, response: Response) -> TransferError:
         """Return the error for a final answer: what was refused, in whose words, and why."""
+        if better := self._explain(refusals.Refused(repository, what, response)):
+            return better
         code, message = refusals.told(response)
         said = " ".join(part for part in (str(response.status), code) if part)
         said += f": {message}" if message else ""

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from bundle.hosts import is_url, origin, redact
+from bundle.refusals import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from bundle.credentials import Credentials
     from bundle.http import Http, Response
+    from bundle.refusals import Explain
 
 REALMS: Mapping[str, frozenset[str]] = {
     "docker.io": frozenset({"auth.docker.io"}),
@@ -61,8 +63,15 @@ class Authority:
     one that serves no anonymous client once a token has expired.
     """
 
-    def __init__(self, http: Http, host: str, credentials: Credentials | None) -> None:
+    def __init__(
+        self,
+        http: Http,
+        host: str,
+        credentials: Credentials | None,
+        explain: Explain = lambda _refused: None,
+    ) -> None:
         self.http = http
+        self.explain = explain
         self.host = host
         self.credentials = credentials
         self._lock = threading.Lock()
@@ -216,7 +225,10 @@ class _TokenAccess:
 
     def fault(self, response: Response) -> Exception:
         authority, status = self._authority, response.status
-        about = f" for {self._scopes[0].split(':')[1]}" if self._scopes else ""
+        repository = self._scopes[0].split(":")[1] if self._scopes else ""
+        if better := authority.explain(Refused(repository, "token", response, at_token=True)):
+            return better
+        about = f" for {repository}" if repository else ""
         msg = f"{authority.host} gives no token{about}: {redact(response.url)} answered {status}"
         if not authority.credentials:
             msg += ", no credential was sent"

@@ -4,10 +4,30 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bundle.errors import TransferError
     from bundle.http import Response
+
+    Explain = Callable[["Refused"], TransferError | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A refusal by a registry, for whoever knows more about that registry than its protocol.
+
+    ``what`` was asked for in ``repository``; ``at_token`` tells that its token service refused.
+    """
+
+    repository: str
+    what: str
+    response: Response
+    at_token: bool = False
+
 
 _BY_CODE = {
     "MANIFEST_BLOB_UNKNOWN": "the repository lacks a blob or a child manifest that this one names",

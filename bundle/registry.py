@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from bundle.credentials import Credentials
     from bundle.http import Http, Response
+    from bundle.refusals import Explain
     from bundle.transfer import OpenAt
 
 MANIFEST_LIMIT = 4 << 20
@@ -38,16 +39,23 @@ class Registry(oras.provider.Registry):  # type: ignore[misc]  # oras has no typ
     """One OCI registry (OCI distribution-spec 1.1), for several threads.
 
     ``host`` is the name that content carries; ``http`` knows how to reach it. Failures are raised
-    as ``http.error``, and as :class:`bundle.errors.NotFound` for a 404 on the low side. Of the base
+    as ``http.error``, and as :class:`bundle.errors.NotFound` for a 404 on the low side; ``explain``
+    may put a refusal into better words (:class:`bundle.refusals.Refused`). Of the base
     class only names and defaults are used; its transfers verify nothing and can't be called.
     """
 
-    def __init__(self, host: str, http: Http, credentials: Credentials | None = None) -> None:
+    def __init__(
+        self,
+        host: str,
+        http: Http,
+        credentials: Credentials | None = None,
+        explain: Explain = lambda _refused: None,
+    ) -> None:
         super().__init__(hostname=host)
         self.session = http.wire.session
         self.host = host
         self.http = http
-        self.api = Api(host, http, credentials)
+        self.api = Api(host, http, credentials, explain)
         self.uploads = Uploads(self.api)
 
     def do_request(self, *_args: object, **_kwargs: object) -> NoReturn:

@@ -20,14 +20,19 @@ from bundler.sources.helmlogin import Logins
 from bundler.sources.https import HttpsSource
 from bundler.sources.huggingface import HuggingFaceSource
 from bundler.sources.images import Reference, RegistrySource
-from bundler.sources.keyring import Keyring
+from bundler.sources.keyring import HELM_HOST, Keyring
 from bundler.sources.ngc import NgcSource
+from bundler.sources.ngc_auth import Authorization
+from bundler.sources.ngc_charts import explained_chart
+from bundler.sources.ngc_registry import NVCR, Explainer, login_of
 from bundler.sources.nim import NimReader
 from bundler.tagpattern import TagPattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
+    from bundle.credentials import Credentials
     from bundler.sources.base import OpenAt, Source
     from bundler.spec import ChartEntry, NimEntry, Spec
 
@@ -47,16 +52,21 @@ class Failure:
 
 @dataclass
 class Upstreams:
-    """The connections and sources of one run. ``warn`` takes sentences for people."""
+    """The connections and sources of one run. ``warn`` takes sentences for people.
+
+    ``key_file`` holds the NGC key of this run; ``require_auth`` makes it an error to have none.
+    """
 
     spec: Spec
     warn: Callable[[str], object]
+    key_file: Path | None = None
+    require_auth: bool = False
     keys: Keyring = field(init=False)
     _registries: dict[str, Registry] = field(default_factory=dict)
     _mutex: RLock = field(default_factory=RLock)
 
     def __post_init__(self) -> None:
-        self.keys = Keyring(warn=self.warn)
+        self.keys = Keyring(warn=self.warn, file=self.key_file, required=self.require_auth)
 
     @cached_property
     def http(self) -> Http:
@@ -67,8 +77,27 @@ class Upstreams:
         """Return the client of a registry: one for each host."""
         with self._mutex:
             if host not in self._registries:
-                self._registries[host] = Registry(host, self.http, self.keys.find(host))
+                self._registries[host] = self._made(host)
             return self._registries[host]
+
+    def _made(self, host: str) -> Registry:
+        found = self.keys.find(host)
+        if host != NVCR:
+            return Registry(host, self.http, found)
+        return Registry(host, self.http, found, Explainer(self.http, found, self._own(found)))
+
+    def _own(self, found: Credentials | None) -> Authorization:
+        """Return what NGC's API is shown for a credential of its registry or charts."""
+        login = login_of(found)
+        if login.key and login.key == self.keys.known().key:
+            return self.authorization
+        return Authorization(login, self.http)
+
+    @cached_property
+    def authorization(self) -> Authorization:
+        """What NGC's API is shown: the run's one key. Says when there is none."""
+        with self._mutex:
+            return self.__dict__.get("authorization") or Authorization(self.keys.login(), self.http)
 
     @cached_property
     def registries(self) -> RegistrySource:
@@ -78,12 +107,24 @@ class Upstreams:
     @cached_property
     def helm(self) -> HelmSource:
         """The source of charts in classic repositories."""
-        return HelmSource(self.http, Logins(self.http, self.keys.find))
+        return HelmSource(self.http, self.logins)
+
+    @cached_property
+    def logins(self) -> Logins:
+        """What Helm repositories are shown."""
+
+        def explain(url: str, refusals: Sequence[tuple[int, str]]) -> SourceError | None:
+            found = self.keys.find(HELM_HOST)
+            return explained_chart(url, refusals, found, self._own(found))
+
+        return Logins(self.http, self.keys.find, explain)
 
     @cached_property
     def ngc(self) -> NgcSource:
         """The source of NGC models and resources."""
-        return NgcSource(self.http, keys=self.keys, warn=self.warn)
+        return NgcSource(
+            self.http, keys=self.keys, warn=self.warn, authorization=lambda: self.authorization
+        )
 
     @cached_property
     def https(self) -> HttpsSource:

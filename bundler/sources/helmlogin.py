@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bundle.credentials import Credentials
     from bundle.http import Http, Response
 
+    Explain = Callable[[str, Sequence[tuple[int, str]]], SourceError | None]
     T = TypeVar("T")
 
 ABSENT = frozenset({404, 410})
@@ -36,11 +37,20 @@ class Logins:
 
     helm.ngc.nvidia.com refuses a valid key that has no right to all charts of an org where it
     serves anybody without one, so that a refusal is followed by the other attempt. ``find`` gives
-    the credential of a host.
+    the credential of a host; ``explain`` may put the refusals of helm.ngc.nvidia.com into words.
+    ``passed_over`` has, by URL, the status and the origin of a credential that was refused where
+    none was needed.
     """
 
-    def __init__(self, http: Http, find: Callable[[str], Credentials | None] | None = None) -> None:
+    def __init__(
+        self,
+        http: Http,
+        find: Callable[[str], Credentials | None] | None = None,
+        explain: Explain = lambda _url, _refusals: None,
+    ) -> None:
         self._http = http
+        self._explain = explain
+        self.passed_over: dict[str, tuple[int, str]] = {}
         self._find = find or Keyring().find
         self._found: dict[str, Credentials | None] = {}
         self._mutex = Lock()
@@ -96,13 +106,18 @@ class Logins:
         refusals: list[tuple[int, str]] = []
         for credential in self._candidates(url, near):
             try:
-                return attempt(_Access(credential))
+                found = attempt(_Access(credential))
+                if refusals:
+                    self.passed_over[url] = refusals[0]
+                return found
             except StatusError as answer:
                 refusals.append((answer.status, credential.origin if credential else ""))
                 if answer.status not in REFUSED:
                     break
         if refusals[-1][0] in absent:
             raise _AbsentError
+        if origin_name(url) == HELM_HOST and (better := self._explain(url, refusals)):
+            raise better
         raise _fault(url, refusals)
 
     def _candidates(self, url: str, near: str) -> list[Credentials | None]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from bundle import credentials
 from bundle.credentials import Credentials
+from bundle.errors import UsageError
 from bundler.sources.ngc_login import Login, find_login
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class Keyring:
 
     The NGC key is looked for when the first of NGC's hosts is used, so that a spec without any
     needs none. That there is none is told to ``warn``, once. ``file`` holds a key and comes before
-    all others.
+    all others. ``required`` makes it an error that there is no key.
     """
 
     def __init__(
@@ -32,16 +33,18 @@ class Keyring:
         *,
         warn: Callable[[str], object] = lambda _text: None,
         file: Path | None = None,
+        required: bool = False,
     ) -> None:
         self._warn = warn
         self._file = file
+        self.required = required
         self._mutex = Lock()
         self._login: Login | None = None
         self._announced = False
 
     def login(self) -> Login:
         """Return as whom NGC's API is asked; raises as :func:`ngc_login.find_login` does."""
-        found = self._found()
+        found = self.known()
         if not found.key:
             self._announce()
         return found
@@ -55,20 +58,26 @@ class Keyring:
         """
         if host not in NGC_HOSTS:
             return credentials.find(host)
-        login = self._found()
+        login = self.known()
         key = Credentials(NGC_USER, login.key, origin=login.origin) if login.key else None
         found = key if login.named else credentials.find(host) or key
         if not found:
             self._announce()
         return found
 
-    def _found(self) -> Login:
+    def known(self) -> Login:
+        """Return the same, and say nothing where there is no key."""
         with self._mutex:
             if self._login is None:
                 self._login = find_login(self._file, warn=self._warn)
             return self._login
 
     def _announce(self) -> None:
+        if self.required:
+            raise UsageError(
+                "there is no NGC key, and --require-auth asks for one",
+                hint="name a file with --ngc-key-file, set NGC_API_KEY, or run: ngc config set",
+            )
         with self._mutex:
             first, self._announced = not self._announced, True
         if first:

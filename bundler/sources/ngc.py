@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from functools import cached_property
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from bundle.digest import Digest
 from bundle.errors import NotFound, SourceError, UsageError
@@ -17,15 +18,18 @@ from bundler.sources.keyring import Keyring
 from bundler.sources.ngc_api import Item, NgcApi, StatusError
 from bundler.sources.ngc_auth import Authorization
 from bundler.sources.ngc_listing import Listed, listing, status_fault, version_facts
+from bundler.sources.ngc_login import Login
 from bundler.sources.ngc_urls import opener
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from bundle.http import Http
     from bundler.entries import NgcEntry
     from bundler.lock import LockedArtifact, LockedContent
     from bundler.sources.base import OpenAt
+
+    T = TypeVar("T")
 
 
 class NgcSource:
@@ -41,11 +45,14 @@ class NgcSource:
         *,
         warn: Callable[[str], object] = lambda _text: None,
         keys: Keyring | None = None,
+        authorization: Callable[[], Authorization] | None = None,
     ) -> None:
         self._http = http
         self._warn = warn
         self._keys = keys or Keyring(warn=warn)
+        self._authorization = authorization
         self._mutex = Lock()
+        self._as_guest: set[str] = set()
 
     def resolve(self, entry: NgcEntry, only: frozenset[str] | None = None) -> LockedArtifact:
         """Return the version as an artifact; files without a digest are read once to have one.
@@ -60,12 +67,7 @@ class NgcSource:
                 f"{entry.where}: {item} names no version",
                 hint="a label moves: name the version that it stands for today",
             )
-        api = self._ready
-        try:
-            facts = version_facts(api, item)
-            found = listing(api, item, facts)
-        except StatusError as refused:
-            raise self._explained(api, item, refused) from None
+        api, found = self._listed(item)
         taken = found if only is None else _some(found, only, item)
         files = [self._file(api, item, listed) for listed in taken]
         address = f"ngc/{item.address}"
@@ -82,21 +84,76 @@ class NgcSource:
 
     def opener(self, artifact: LockedArtifact, content: LockedContent) -> OpenAt:
         """Return what opens a file at an offset, with a signed URL of its own each time."""
-        where = content.content
-        return opener(self._ready, Item.of(artifact.origin), where.path, where.size, where.digest)
+        where, item = content.content, Item.of(artifact.origin)
+
+        @contextmanager
+        def open_at(offset: int) -> Iterator[Iterator[bytes]]:
+            with ExitStack() as stack:
+
+                def ask(api: NgcApi) -> Iterator[bytes]:
+                    opened = opener(api, item, where.path, where.size, where.digest)
+                    return stack.enter_context(opened(offset))
+
+                try:
+                    blocks = self._either(item, ask)
+                except StatusError as refused:
+                    raise refused.error from None
+                yield blocks
+
+        return open_at
 
     def close(self) -> None:
         """Do nothing: the connections belong to the run."""
 
     @property
-    def _ready(self) -> NgcApi:
+    def api(self) -> NgcApi:
+        """The API as the run's key sees it; raises where the key can't be read."""
         with self._mutex:
             return self._api
 
     @cached_property
     def _api(self) -> NgcApi:
+        if self._authorization:
+            return NgcApi(self._http, self._authorization(), warn=self._warn)
         access = Authorization(self._keys.login(), self._http)
         return NgcApi(self._http, access, warn=self._warn)
+
+    @cached_property
+    def guest(self) -> NgcApi:
+        """The API as everybody sees it."""
+        return NgcApi(self._http, Authorization(Login(), self._http), warn=self._warn)
+
+    def _listed(self, item: Item) -> tuple[NgcApi, list[Listed]]:
+        def ask(api: NgcApi) -> tuple[NgcApi, list[Listed]]:
+            return api, listing(api, item, version_facts(api, item))
+
+        try:
+            return self._either(item, ask)
+        except StatusError as refused:
+            raise self._explained(self.api, item, refused) from None
+
+    def _either(self, item: Item, ask: Callable[[NgcApi], T]) -> T:
+        """Ask with the key, and as a guest where the key is refused: it may see less than nobody.
+
+        Raises :class:`StatusError`: the refusal of the key, with what a guest was told.
+        """
+        if str(item) in self._as_guest:
+            return ask(self.guest)
+        try:
+            return ask(self.api)
+        except StatusError as refused:
+            if self.api.guest or self._keys.required or refused.status not in {401, 403}:
+                raise
+            try:
+                found = ask(self.guest)
+            except StatusError as again:
+                raise StatusError(replace(refused.refusal, alone=again.status)) from None
+            self._as_guest.add(str(item))
+            self._warn(
+                f"{item} is read as a guest: NGC answers {refused.status} to "
+                f"{refused.refusal.login}, and gives it to everybody without one"
+            )
+            return found
 
     def _explained(self, api: NgcApi, item: Item, refused: StatusError) -> SourceError:
         """Return the refusal; for a version that is not there, with those that are."""
@@ -116,8 +173,11 @@ class NgcSource:
         sha = hashlib.sha256()
         open_at = opener(api, item, listed.path, listed.size, None)
         what, sleep = f"{listed.path} of {item}", self._http.sleep
-        for block in resume(open_at, size=listed.size, what=what, sleep=sleep):
-            sha.update(block)
+        try:
+            for block in resume(open_at, size=listed.size, what=what, sleep=sleep):
+                sha.update(block)
+        except StatusError as refused:
+            raise refused.error from None
         return Digest(f"sha256:{sha.hexdigest()}")
 
 

@@ -9,7 +9,9 @@ from urllib.parse import quote, urlencode
 from bundle.errors import SourceError
 from bundle.http import PASSING, Interrupted, retry_after
 from bundler.lock import Origin
-from bundler.sources.ngc_answers import fault, read_object, status_of, suffix
+from bundler.sources.ngc_answers import read_object, status_of, suffix, told
+from bundler.sources.ngc_caller import API
+from bundler.sources.ngc_reasons import Refusal, explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from bundle.http import Http, Response
     from bundler.sources.ngc_auth import Authorization
 
-API: Final = "api.ngc.nvidia.com"
 WARNING: Final = "nv-ngc-response-warning-message"
 ANSWER_LIMIT: Final = 16 << 20
 
@@ -90,6 +91,20 @@ class Item:
         org, team, name = (quote(text, safe="") for text in (self.org, self.team, self.name))
         return f"/v2/{self.kind}/org/{org}{f'/team/{team}' if team else ''}/{name}{tail}"
 
+    def refused(self, response: Response, authorization: Authorization) -> Refusal:
+        """Return the refusal of a request about this item."""
+        return Refusal(
+            what=str(self),
+            org=self.org,
+            team=self.team,
+            page=self.page,
+            status=response.status,
+            login=authorization.login,
+            caller=authorization.caller,
+            end=suffix(response, authorization),
+            request=authorization.scrub(told(response)[1])[:80],
+        )
+
     @property
     def version_tail(self) -> str:
         """``/versions/<version>``."""
@@ -97,12 +112,17 @@ class Item:
 
 
 class StatusError(Exception):
-    """NGC refused; ``fault`` is what to raise when nothing else can be tried."""
+    """NGC refused; ``error`` is what to raise when nothing else can be tried."""
 
-    def __init__(self, status: int, error: SourceError) -> None:
-        super().__init__(f"answered {status}")
-        self.status = status
-        self.error = error
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(f"answered {refusal.status}")
+        self.status = refusal.status
+        self.refusal = refusal
+
+    @property
+    def error(self) -> SourceError:
+        """The refusal in words; NGC is asked whose key it is before it is explained."""
+        return explain(self.refusal).error()
 
 
 class ItemAccess:
@@ -126,7 +146,7 @@ class ItemAccess:
 
     def fault(self, response: Response) -> Exception:
         """Return the error for a final status, with its number for whoever can try more."""
-        return StatusError(response.status, fault(response, self._item, self._authorization))
+        return StatusError(self._item.refused(response, self._authorization))
 
 
 class NgcApi:

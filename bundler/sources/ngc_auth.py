@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from bundle.errors import SourceError
 from bundle.refusals import printable
 from bundler.sources.ngc_answers import read_object
+from bundler.sources.ngc_caller import Caller, KeyRejectedError, ask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +45,8 @@ class Authorization:
         self._guest = str(uuid.uuid4())
         self._tokens: dict[bool, _Token] = {}
         self._lock = Lock()
+        self._caller: Caller | None = None
+        self._asking = Lock()
 
     @property
     def guest(self) -> bool:
@@ -84,6 +87,16 @@ class Authorization:
             kept = {key: token for key, token in self._tokens.items() if token.value not in sent}
             self._tokens = kept
         return True
+
+    def caller(self) -> Caller:
+        """Return who NGC says is calling, asked once; nobody known when it can't be asked."""
+        with self._asking:
+            if self._caller is None:
+                try:
+                    self._caller = ask(self._http, self)
+                except SourceError:
+                    self._caller = Caller()
+            return self._caller
 
     def scrub(self, text: str) -> str:
         """Return foreign ``text`` fit for a message: no key, no token, no URL's query."""
@@ -130,8 +143,10 @@ class _Exchange:
 
     def fault(self, response: Response) -> Exception:
         if response.status in {401, 403}:
-            return SourceError(
+            return KeyRejectedError(
                 f"{AUTHN} does not take {self._login} ({response.status})",
-                hint="was it revoked or replaced? Only the newest legacy key of a user lives",
+                hint="was it revoked or replaced? Making a legacy key revokes the one before at "
+                f"once: put the newest into {self._login.origin}",
+                status=response.status,
             )
         return SourceError(f"{AUTHN} answered {response.status} to {self._login}")

@@ -44,6 +44,11 @@ class Login:
             return "scoped"
         return "token" if _JWT.fullmatch(self.key) else "legacy"
 
+    @property
+    def masked(self) -> str:
+        """The key but for its last three letters, for people who have several."""
+        return f"…{self.key[-3:]}" if self.key else ""
+
     def __str__(self) -> str:
         """The login as messages name it."""
         words = {"scoped": "the nvapi- key", "token": "the token", "legacy": "the legacy key"}
@@ -95,11 +100,26 @@ def _slug(value: str, where: str, none: str) -> str:
 
 def _checked(key: str, where: str) -> str:
     if not _KEY.fullmatch(key):
-        raise UsageError(
-            f"{where} does not hold an NGC key",
-            hint="is there a quote, a space, a line break or a $ in it?",
-        )
+        raise UsageError(f"{where} does not hold an NGC key: {_fault_of(key)}", hint=_MEND)
     return key
+
+
+_MEND = 'put the key there and nothing else; in a shell: export NGC_API_KEY="$(cat FILE)"'
+
+
+def _fault_of(key: str) -> str:
+    """Return what is wrong with the text of a key, and nothing of the text itself."""
+    for pattern, why in (
+        (r"\$", "it begins with a $, the name of a variable that no shell has replaced"),
+        (r".*[\"'`\u2018-\u201d]", "there is a quote in it"),
+        (r".*[\r\n]", "there is a line break in it"),
+        (r".*\s", "there is a space in it"),
+    ):
+        if re.match(pattern, key, re.DOTALL):
+            return why
+    if len(key) < 8:
+        return "it has too few characters"
+    return "there is a character in it that no key has"
 
 
 def _configured(env: Mapping[str, str], own: tuple[str, str]) -> Login:

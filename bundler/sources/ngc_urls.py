@@ -49,7 +49,10 @@ class _Signed:
 
 
 def opener(api: NgcApi, item: Item, path: str, size: int, digest: Digest | None) -> OpenAt:
-    """Return what opens a file at an offset, in bytes; ``digest`` is what NGC must still say."""
+    """Return what opens a file at an offset, in bytes; ``digest`` is what NGC must still say.
+
+    Opening raises :class:`StatusError` where NGC gives no URL.
+    """
     what = f"{path} of {item}"
 
     @contextmanager
@@ -70,8 +73,6 @@ def opener(api: NgcApi, item: Item, path: str, size: int, digest: Digest | None)
                 return stack.enter_context(stream)
             except _ExpiredError:
                 continue
-            except StatusError as refused:
-                raise refused.error from None
         raise SourceError(
             f"NGC's download of {what} refuses a URL that was just signed (403)",
             hint="is a proxy in between changing URLs, or the clock of this host far off?",
