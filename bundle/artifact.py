@@ -19,7 +19,8 @@ ROLES = ("index", "manifest", "config", "layer", "file")
 MANIFEST_ROLES = frozenset({"index", "manifest"})
 TAG = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
 """A tag (OCI distribution-spec, "Pulling manifests")."""
-REPOSITORY = r"[a-z0-9]+(?:[.:_/-]+[a-z0-9]+)*"
+_NAME = r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
+REPOSITORY = rf"{_NAME}(?::[0-9]+)?(?:/{_NAME})*"
 """``host[:port]/path`` in lower case; a target's rules for names are applied at the target."""
 _WORD = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
 MEDIA_TYPE = f"{_WORD}/{_WORD}"
