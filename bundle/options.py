@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from bundle.errors import EXIT_CODES, DrayError, UsageError
+from bundle.errors import EXIT_CODES, DrayError, NotTrusted, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from bundle.trust import Trust
 
@@ -144,8 +144,32 @@ def trust_options(function: F) -> F:
     return trust(key(function))
 
 
-def find_trust(trust: Path | None, pub: Path | None) -> Trust:
-    """Return whose signatures count; nothing that lies on the medium is ever asked."""
+def _refuse_of_medium(place: Path, media: Iterable[Path]) -> None:
+    """Refuse a trust file above the bundle, on a file system that is not the home's."""
+    above, device = place.resolve().parent, _device(place)
+    together = any(
+        folder.resolve().is_relative_to(above) and _device(folder) == device for folder in media
+    )
+    if together and device != _device(Path.home()):
+        raise NotTrusted(
+            f"{place.resolve()} lies on the medium with the bundle, and vouches for nothing",
+            hint="take the trust file from the low side by another way; or name it with --trust",
+        )
+
+
+def _device(path: Path) -> int:
+    try:
+        return path.stat().st_dev
+    except OSError:
+        return -1
+
+
+def find_trust(trust: Path | None, pub: Path | None, media: Iterable[Path] = ()) -> Trust:
+    """Return whose signatures count; nothing that lies on the medium is asked unless it is named.
+
+    ``media`` are the bundle's folders: a ``trust.json`` that nobody named and that came with them
+    would vouch for whoever wrote the medium.
+    """
     from bundle import trust as trusts
 
     if trust and pub:
@@ -160,8 +184,8 @@ def find_trust(trust: Path | None, pub: Path | None) -> Trust:
     home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "dray/trust.json"
     for place in (Path("trust.json"), home):
         if place.is_file():
+            _refuse_of_medium(place, media)
             return trusts.load(place)
-    from bundle.errors import NotTrusted
 
     raise NotTrusted(
         "no trust file: nobody's signature would count",

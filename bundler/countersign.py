@@ -24,7 +24,7 @@ def add(folder: Path, signer: Signer, trust: Path | None, pub: Path | None) -> l
     The manifest's signature is verified first: nobody puts a name to bytes that nobody vouches for.
     """
     media = Media.find([folder])
-    trusted = find_trust(trust, pub)
+    trusted = find_trust(trust, pub, media.folders)
     trusted.check_current(instant.now())
     signatures = media.signatures()
     copies = media.manifests()

@@ -54,7 +54,7 @@ def _unseal(
     from bundle.unseal import unseal
 
     media = Media.find(folders)
-    return media, unseal(media, find_trust(trust, pub), instant.now())
+    return media, unseal(media, find_trust(trust, pub, media.folders), instant.now())
 
 
 def _judge(sealed: Sealed, allow_rollback: str, allow_expired: str) -> str:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+from typing import TYPE_CHECKING
 
 import pytest
 
 from bundle import options
-from bundle.errors import SourceError
+from bundle.errors import NotTrusted, SourceError
+from tests import keys
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -43,3 +48,30 @@ def test_a_name_that_is_not_utf8_is_still_json(capsys: pytest.CaptureFixture[str
     options.emit({"file": name, "other": "é"})
     out, _err = capsys.readouterr()
     assert json.loads(out.encode()) == {"file": name, "other": "é"}
+
+
+@pytest.fixture
+def stick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a mounted stick with a bundle and a trust file on it; it is the current folder."""
+    folder = tmp_path / "stick"
+    (folder / "prod-000001").mkdir(parents=True)
+    (folder / "trust.json").write_bytes(keys.trust(keys.signer("alice")).to_bytes())
+    monkeypatch.chdir(folder)
+    known = options._device
+    device = lambda path: 99 if path.resolve().is_relative_to(folder) else known(path)  # noqa: E731
+    monkeypatch.setattr(options, "_device", device)
+    return folder
+
+
+def test_a_trust_file_that_came_with_the_bundle_is_not_trusted(stick: Path) -> None:
+    with pytest.raises(NotTrusted, match="lies on the medium with the bundle"):
+        options.find_trust(None, None, [stick / "prod-000001"])
+
+
+def test_it_is_trusted_when_somebody_names_it(stick: Path) -> None:
+    assert options.find_trust(stick / "trust.json", None, [stick / "prod-000001"]).keys
+
+
+@pytest.mark.usefixtures("stick")
+def test_a_trust_file_here_is_taken_for_a_bundle_elsewhere(tmp_path: Path) -> None:
+    assert options.find_trust(None, None, [tmp_path]).keys
