@@ -59,6 +59,14 @@ PATHS = (
             ("a path is too long", "x/" * 500 + "x"),
         )
     ),
+    Lie("a repository goes up", of_model(repository="ngc/../../etc/x"), 3, "repository is not"),
+    Lie("a repository is up", of_model(repository="ngc/x/../y"), 3, "repository is not"),
+    Lie(
+        "an image's repository goes up",
+        put("artifacts", 0, "repository", value="nvcr.io/../x"),
+        3,
+        "repository is not allowed",
+    ),
     Lie("two paths differ in case only", path("README.MD", of=1), 3, "upper and lower case aside"),
     Lie("two paths are one when folded", path("readme.md", of=2), 3, "upper and lower case aside"),
     Lie("a path is twice", path("README.md", of=2), 3, "two files are called"),
@@ -178,10 +186,6 @@ def rebuilt(change: Callable[[Artifact], Artifact], *, of: int) -> Tell:
     return tell
 
 
-def called(repository: str, of: int = 2) -> Tell:
-    return rebuilt(lambda artifact: replace(artifact, repository=repository), of=of)
-
-
 def also_cuda(artifact: Artifact) -> Artifact:
     contents = [replace(c, tags=("12.6",) if c.tags else ()) for c in artifact.contents]
     return replace(artifact, repository="ghcr.io/nvidia/cuda", contents=tuple(contents))
@@ -189,15 +193,6 @@ def also_cuda(artifact: Artifact) -> Artifact:
 
 LOADED = (IMPORT, VERIFY_FIRST)
 PLACED = (
-    Lie("a repository goes up", called("ngc/../../etc/x"), 2, "segment", ways=LOADED),
-    Lie("a repository is up", called("ngc/x/../y"), 2, "segment", ways=LOADED),
-    Lie(
-        "an image's repository goes up",
-        called("nvcr.io/../x", 0),
-        2,
-        "cannot be called",
-        ways=LOADED,
-    ),
     Lie(
         "two images want one tag",
         rebuilt(also_cuda, of=1),
