@@ -55,14 +55,17 @@ class Upstreams:
     """The connections and sources of one run. ``warn`` takes sentences for people.
 
     ``key_file`` holds the NGC key of this run; ``require_auth`` makes it an error to have none.
+    ``retries`` counts the attempts after the first one.
     """
 
     spec: Spec
     warn: Callable[[str], object]
     key_file: Path | None = None
     require_auth: bool = False
+    retries: int = 6
     keys: Keyring = field(init=False)
     _registries: dict[str, Registry] = field(default_factory=dict)
+    _authorization: Authorization | None = None
     _mutex: RLock = field(default_factory=RLock)
 
     def __post_init__(self) -> None:
@@ -71,7 +74,7 @@ class Upstreams:
     @cached_property
     def http(self) -> Http:
         """The run's one HTTP client."""
-        return Http(self.spec.registries)
+        return Http(self.spec.registries, retries=self.retries)
 
     def registry(self, host: str) -> Registry:
         """Return the client of a registry: one for each host."""
@@ -93,11 +96,14 @@ class Upstreams:
             return self.authorization
         return Authorization(login, self.http)
 
-    @cached_property
+    @property
     def authorization(self) -> Authorization:
         """What NGC's API is shown: the run's one key. Says when there is none."""
+        # No cached_property: that has a lock of its own, and `registry` comes here with ours held.
         with self._mutex:
-            return self.__dict__.get("authorization") or Authorization(self.keys.login(), self.http)
+            if self._authorization is None:
+                self._authorization = Authorization(self.keys.login(), self.http)
+            return self._authorization
 
     @cached_property
     def registries(self) -> RegistrySource:
@@ -135,6 +141,11 @@ class Upstreams:
     def huggingface(self) -> HuggingFaceSource:
         """The source of Hugging Face's models."""
         return HuggingFaceSource(self.http)
+
+    def ready(self) -> None:
+        """Make every source, before several threads ask for one at once; nothing is contacted."""
+        for name in ("http", "registries", "helm", "ngc", "https", "huggingface"):
+            getattr(self, name)
 
     def opener(self, locked: LockedArtifact, content: LockedContent) -> OpenAt:
         """Open a locked content."""

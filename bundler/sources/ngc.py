@@ -52,6 +52,7 @@ class NgcSource:
         self._keys = keys or Keyring(warn=warn)
         self._authorization = authorization
         self._mutex = Lock()
+        self._api: NgcApi | None = None
         self._as_guest: set[str] = set()
 
     def resolve(self, entry: NgcEntry, only: frozenset[str] | None = None) -> LockedArtifact:
@@ -82,6 +83,10 @@ class NgcSource:
             notes["partial"] = f"{len(taken)} of the version's {len(found)} files"
         return fileset.build(identity, files, origin=item.origin, notes=notes)
 
+    def files(self, item: Item) -> list[Listed]:
+        """Return what NGC lists of a version; raises as :meth:`resolve` does."""
+        return self._listed(item)[1]
+
     def opener(self, artifact: LockedArtifact, content: LockedContent) -> OpenAt:
         """Return what opens a file at an offset, with a signed URL of its own each time."""
         where, item = content.content, Item.of(artifact.origin)
@@ -95,7 +100,7 @@ class NgcSource:
                     return stack.enter_context(opened(offset))
 
                 try:
-                    blocks = self._either(item, ask)
+                    blocks = self.either(item, ask)
                 except StatusError as refused:
                     raise refused.error from None
                 yield blocks
@@ -108,15 +113,16 @@ class NgcSource:
     @property
     def api(self) -> NgcApi:
         """The API as the run's key sees it; raises where the key can't be read."""
-        with self._mutex:
-            return self._api
+        if self._api is None:
+            access = self._access()  # before our lock is taken: it takes the run's
+            with self._mutex:
+                self._api = NgcApi(self._http, access, warn=self._warn)
+        return self._api
 
-    @cached_property
-    def _api(self) -> NgcApi:
+    def _access(self) -> Authorization:
         if self._authorization:
-            return NgcApi(self._http, self._authorization(), warn=self._warn)
-        access = Authorization(self._keys.login(), self._http)
-        return NgcApi(self._http, access, warn=self._warn)
+            return self._authorization()
+        return Authorization(self._keys.login(), self._http)
 
     @cached_property
     def guest(self) -> NgcApi:
@@ -128,11 +134,11 @@ class NgcSource:
             return api, listing(api, item, version_facts(api, item))
 
         try:
-            return self._either(item, ask)
+            return self.either(item, ask)
         except StatusError as refused:
             raise self._explained(self.api, item, refused) from None
 
-    def _either(self, item: Item, ask: Callable[[NgcApi], T]) -> T:
+    def either(self, item: Item, ask: Callable[[NgcApi], T]) -> T:
         """Ask with the key, and as a guest where the key is refused: it may see less than nobody.
 
         Raises :class:`StatusError`: the refusal of the key, with what a guest was told.
