@@ -103,15 +103,29 @@ def _ask(confirm: bool) -> str:  # noqa: FBT001, RUF100  (the shape that Passphr
 @click.argument("spec", type=SPEC)
 @option("--update", is_flag=True, help="Resolve anew although the lock is of this spec.")
 @option("--why", is_flag=True, help="Print the images that charts need, and why; write nothing.")
-def lock(spec: Path, *, update: bool, why: bool, as_json: bool) -> None:
+@option("--check", is_flag=True, help="Ask upstream what became of the lock; write nothing.")
+@option("--strict", is_flag=True, help="With --check: fail for moved, newer and deprecated too.")
+def lock(spec: Path, *, update: bool, why: bool, check: bool, strict: bool, as_json: bool) -> None:
     """Resolve SPEC to digests and write the lock beside it, to be reviewed.
 
     The lock of dray.yaml is dray.lock.yaml.
+
+    --check downloads no content. It prints one row for each artifact: ok, moved, newer, deprecated,
+    vanished, or unknown (it could not be asked). It ends with 6 when there is a vanished or unknown
+    one, with --strict for any but ok, and else with 0.
     """
     from bundler import lockdiff
     from bundler.spec import load
 
+    if sum((update, why, check)) > 1 or (strict and not check):
+        raise UsageError(
+            "--update, --why and --check exclude each other, and --strict is for --check",
+            hint="give one of them",
+        )
     loaded = load(spec)
+    if check:
+        _check(loaded, strict=strict, as_json=as_json)
+        return
     if why:
         _explain(loaded, as_json=as_json)
         return
@@ -138,6 +152,30 @@ def lock(spec: Path, *, update: bool, why: bool, as_json: bool) -> None:
     for line in lockdiff.describe(made, changes, before):
         say(line)
     say(f"wrote {lock_path(spec)}: review it, then export")
+
+
+def _check(spec: Spec, *, strict: bool, as_json: bool) -> None:
+    from bundler import lockcheck
+    from bundler.resolve import Upstreams
+
+    found = _read_lock(spec)
+    if found is None:
+        raise UsageError(f"there is no {lock_path(spec.path)}", hint=f"dray lock {spec.path}")
+    _check_pair(found, spec)
+    upstreams = Upstreams(spec, warn)
+    try:
+        rows = lockcheck.check(found, spec, upstreams)
+    finally:
+        upstreams.close()
+    failed = lockcheck.failure(rows, strict=strict)
+    if as_json:
+        body: dict[str, Any] = {"rows": [row.to_dict() for row in rows]}
+        emit(body | ({"error": failed.to_dict()} if failed else {}))
+    else:
+        for line in lockcheck.describe(rows):
+            say(line)
+    if failed:
+        raise failed
 
 
 def _explain(spec: Spec, *, as_json: bool) -> None:
@@ -285,12 +323,16 @@ def _current_lock(spec: Spec, *, write: bool) -> Lock:
     found = _read_lock(spec)
     if found is None:
         return _resolve(spec, write=write)
+    _check_pair(found, spec)
+    return found
+
+
+def _check_pair(found: Lock, spec: Spec) -> None:
     if found.spec != spec.digest:
         raise UsageError(
             f"{lock_path(spec.path)} is not of this {spec.path.name}: the spec was changed since",
             hint=f"dray lock {spec.path}, review what changed, then export",
         )
-    return found
 
 
 def _signers(spec: Path, keys: tuple[Path, ...]) -> list[Signer]:

@@ -69,6 +69,20 @@ class HelmSource:
             notes={},
         )
 
+    def release(self, repo: str, name: str, version: str) -> Release:
+        """Return what the index says of a version; raises as :meth:`resolve` does."""
+        return helmindex.find(self._index(repo), repo, name, version)
+
+    def probe(self, release: Release, repo: str) -> None:
+        """Ask for the first byte of an archive; raise
+        :class:`bundle.errors.NotFound` when it is gone."""
+
+        def first() -> None:
+            with self._logins.stream(release.url, near=repo, offset=0, end=1):
+                pass
+
+        self._http.persist(first)
+
     def opener(self, artifact: LockedArtifact, content: LockedContent) -> OpenAt:
         """Return what opens an archive, or the provenance beside it, at an offset."""
         size, repo = content.content.size, artifact.origin.where.get("repo", "")

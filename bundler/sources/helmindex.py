@@ -24,12 +24,16 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A version of a chart; no ``digest`` where the index gives none."""
+    """A version of a chart; no ``digest`` where the index gives none.
+
+    ``deprecated`` is the publisher's own mark (Helm documentation, "Charts").
+    """
 
     name: str
     version: str
     url: str
     digest: Digest | None
+    deprecated: bool = False
 
 
 def checked_repo(repo: str, where: str) -> str:
@@ -99,7 +103,8 @@ def _release(item: dict[str, Tree], repo: str, name: str, version: str) -> Relea
         raise ValueError(f"the URL of {name!r} {version!r} has a query, which may be a secret")
     if url.startswith("http:") and repo.startswith("https:"):
         raise ValueError(f"the URL of {name!r} {version!r} leaves TLS")
-    return Release(name, version, url, _digest(item.get("digest"), f"{name!r} {version!r}"))
+    digest = _digest(item.get("digest"), f"{name!r} {version!r}")
+    return Release(name, version, url, digest, item.get("deprecated") == "true")
 
 
 def _digest(value: Tree, what: str) -> Digest | None:

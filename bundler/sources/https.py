@@ -46,7 +46,7 @@ class HttpsSource:
             repository=fileset.repository(parts.netloc, folder),
             version=f"sha256-{entry.digest.hex[:12]}",
         )
-        size = self._size(entry.url) if entry.size is None else entry.size
+        size = self.size(entry.url) if entry.size is None else entry.size
         file = File(entry.path, size, entry.digest, url=entry.url)
         return fileset.build(identity, [file], origin=Origin("https", {}), notes={})
 
@@ -65,7 +65,8 @@ class HttpsSource:
     def close(self) -> None:
         """Do nothing: the connections belong to the run."""
 
-    def _size(self, url: str) -> int:
+    def size(self, url: str) -> int:
+        """Return the size of a file, in bytes, as the server says it; raise when it doesn't."""
         where = contact(self._http, url)
         # Servers of signed or generated files refuse HEAD: what they say to a GET counts.
         refused = (400, 401, 403, 404, 405, 410, 501)

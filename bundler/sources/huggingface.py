@@ -51,7 +51,7 @@ class HuggingFaceSource:
         show to this token, :class:`SourceError` for a refusal, and :class:`UsageError` when
         ``huggingface_hub`` is not installed.
         """
-        listed = self._ready.files(entry.repo, entry.commit)
+        listed = self.files(entry.repo, entry.commit)
         fileset.check_paths(f"{entry.repo}", [item.path for item in listed])
         files = [self._file(entry, item) for item in listed]
         own = sum(file.unvouched for file in files)
@@ -68,6 +68,10 @@ class HuggingFaceSource:
             origin=Origin("huggingface", {"repo": entry.repo, "commit": entry.commit}),
             notes={"unvouched": said} if own else {},
         )
+
+    def files(self, repo: str, commit: str) -> list[Listed]:
+        """Return what the hub lists of a commit; raises as :meth:`resolve` does."""
+        return self._ready.files(repo, commit)
 
     def opener(self, artifact: LockedArtifact, content: LockedContent) -> OpenAt:
         """Return what opens a file of the commit at an offset."""
