@@ -27,16 +27,20 @@ failed · 7 gate refused · 8 partly done, run again."""
 
 
 class DrayError(Exception):
-    """A failure with a message for people, a hint, and an exit code."""
+    """A failure with a message for people, a hint, and an exit code.
+
+    ``case`` names the cause for machines where it is known closer than by the class.
+    """
 
     exit_code: ClassVar[int] = 1
     kind: ClassVar[str] = "error"
     side: ClassVar[str] = ""
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", case: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.case = case
 
     def to_dict(self) -> dict[str, object]:
         """Return the failure as ``--json`` prints it."""
@@ -44,6 +48,8 @@ class DrayError(Exception):
         body["message"] = self.message
         if self.hint:
             body["hint"] = self.hint
+        if self.case:
+            body["case"] = self.case
         return body
 
 

@@ -36,6 +36,11 @@ class Need:
     whole: bool = False
     why: list[str] = field(default_factory=list)
 
+    def refused(self, error: DrayError) -> DrayError:
+        """Return the error as one of the weights: NGC gives images and weights out apart."""
+        images = ", ".join(sorted({why.partition(" profile ")[0] for why in self.why}))
+        return _gate(f"the image can be had, but not the model files that {images} needs", error)
+
 
 @dataclass
 class Nims:
@@ -90,9 +95,7 @@ class Nims:
         try:
             found = source.resolve(need.model, only=None if need.whole else frozenset(need.files))
         except DrayError as error:
-            images = ", ".join(sorted({why.partition(" profile ")[0] for why in need.why}))
-            what = f"the image can be had, but not the model files that {images} needs"
-            raise _gate(what, error) from None
+            raise need.refused(error) from None
         notes = {**found.artifact.notes, "nim": _listed(sorted(need.why), NOTED)}
         return [replace(found, artifact=replace(found.artifact, notes=notes))]
 
@@ -117,7 +120,7 @@ def _chosen(entry: NimEntry, profiles: Sequence[Profile]) -> tuple[Profile, ...]
 
 
 def _gate(what: str, error: DrayError) -> DrayError:
-    return type(error)(f"{what}: {error.message}", hint=error.hint)
+    return type(error)(f"{what}: {error.message}", hint=error.hint, case=error.case)
 
 
 def _listed(names: Sequence[str], most: int = SHOWN) -> str:

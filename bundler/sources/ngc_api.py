@@ -25,7 +25,10 @@ ANSWER_LIMIT: Final = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A version of a model or of a resource; ``kind`` is ``models`` or ``resources``."""
+    """A version of a model or of a resource; ``kind`` is ``models`` or ``resources``.
+
+    An image is an item too, of kind ``repos``.
+    """
 
     kind: str
     org: str
@@ -34,6 +37,8 @@ class Item:
     version: str
 
     def __str__(self) -> str:
+        if self.kind == "repos":
+            return f"nvcr.io/{self.address}"
         return f"{self.kind[:-1]} {self.address}:{self.version}"
 
     @classmethod
@@ -72,9 +77,9 @@ class Item:
         """The page for people, where terms are accepted."""
         team = f"/teams/{quote(self.team, safe='')}" if self.team else ""
         org, name, version = (quote(text, safe="") for text in (self.org, self.name, self.version))
-        return (
-            f"https://catalog.ngc.nvidia.com/orgs/{org}{team}/{self.kind}/{name}?version={version}"
-        )
+        kind = "containers" if self.kind == "repos" else self.kind
+        query = f"?version={version}" if version else ""
+        return f"https://catalog.ngc.nvidia.com/orgs/{org}{team}/{kind}/{name}{query}"
 
     def path(self, tail: str = "", *, guest: bool) -> str:
         """Return the path of the item, for a key or for a guest, with ``tail`` after it."""

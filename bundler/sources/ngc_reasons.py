@@ -53,7 +53,8 @@ class Reason:
 
     def error(self) -> SourceError:
         """Return it as the error to raise."""
-        return (NotFound if self.missing else SourceError)(self.message, hint=self.hint)
+        kind = NotFound if self.missing else SourceError
+        return kind(self.message, hint=self.hint, case=self.case)
 
 
 def explain(refused: Refusal) -> Reason:
@@ -138,22 +139,22 @@ def _no_right(refused: Refusal, caller: Caller) -> Reason:
         return Reason(fault.case, fault.message + about, fault.hint)
     key, org, what = keyword(refused.login, caller), refused.org, refused.what
     both = f" with the key, {refused.alone} without" if refused.alone else ""
-    said = f"({refused.status}{both}){refused.end}"
-    message = f"{key} has no right to {what} {said}"
+    message = f"{key} has no right to {what} ({refused.status}{both})"
+    end = refused.end
     if org in VENDORS:
         mine = f"org {caller.org!r}" if caller.org else "the key's org"
         hint = (
             f"{mine} needs the NVIDIA Developer Program or NVIDIA AI Enterprise (NVAIE) for it, "
             f"see {SUBSCRIPTIONS}; that it is listed says nothing. Its page: {refused.page}"
         )
-        return Reason("entitlement", message, hint)
+        return Reason("entitlement", message + end, hint)
     if caller.orgs and org not in caller.orgs:
         return _other_org(refused, caller, message)
     if caller.orgs and refused.team:
         hint = f"ask an owner of org {org!r} for a role in team {refused.team!r}"
-        return Reason("team", f"{message}: the key is of the right org", hint)
+        return Reason("team", f"{message}, though it is of the right org{end}", hint)
     hint = f"a private item needs a key made in org {org!r}; others need NVAIE: {SUBSCRIPTIONS}"
-    return Reason("forbidden", message, hint)
+    return Reason("forbidden", message + end, hint)
 
 
 def _other_org(refused: Refusal, caller: Caller, message: str) -> Reason:
@@ -165,13 +166,14 @@ def _other_org(refused: Refusal, caller: Caller, message: str) -> Reason:
     if caller.kind == "legacy":
         return Reason(
             "not-a-member",
-            f"{message}: the key's user is not a member of org {org!r}",
+            f"{message}: its user is not a member of org {org!r}{refused.end}",
             f"{guess}ask an owner of org {org!r} to invite the user",
         )
     mine = caller.org or ", ".join(list(caller.orgs)[:3])
     return Reason(
         "other-org",
-        f"{message}: the key belongs to org {mine!r}, and this is in org {org!r}, not public",
+        f"{message}: the key belongs to org {mine!r}; this is in org {org!r} and not public"
+        f"{refused.end}",
         f"{guess}use a key made in org {org!r}, or have that org share it with {mine!r}",
     )
 

@@ -17,8 +17,6 @@ from bundler.sources.ngc_login import Login
 from bundler.sources.ngc_reasons import Reason, Refusal, explain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bundle.credentials import Credentials
     from bundle.errors import TransferError
     from bundle.http import Http
@@ -39,8 +37,7 @@ def login_of(credentials: Credentials | None) -> Login:
 class Explainer:
     """Puts refusals of nvcr.io into words; ``credentials`` are those that nvcr.io was shown.
 
-    ``authorization`` is that of the same key, where the run has it. ``seen`` is called with every
-    refusal and its reason.
+    ``authorization`` is that of the same key, where the run has it.
     """
 
     def __init__(
@@ -48,13 +45,11 @@ class Explainer:
         http: Http,
         credentials: Credentials | None,
         authorization: Authorization | None = None,
-        seen: Callable[[Refused, Reason], object] = lambda _refused, _reason: None,
     ) -> None:
         self._http = http
         self._login = login_of(credentials)
         self._foreign = credentials is not None and not self._login.key
         self._authorization = authorization or Authorization(self._login, http)
-        self._seen = seen
 
     def __call__(self, refused: Refused) -> TransferError | None:
         """Return the error for a refusal, or nothing where the protocol says it best."""
@@ -62,9 +57,7 @@ class Explainer:
             return None
         if refused.what.startswith("manifest sha256-"):
             return None  # a signature's tag: most images have none, and nobody needs a reason
-        reason = self.reason(refused)
-        self._seen(refused, reason)
-        return reason.error()
+        return self.reason(refused).error()
 
     def reason(self, refused: Refused) -> Reason:
         """Return why a request was refused; asks NGC whose key it is, and what a guest gets."""
