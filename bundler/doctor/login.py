@@ -8,6 +8,7 @@ from bundle.errors import DrayError, SourceError
 from bundler.doctor.findings import Finding, failure
 from bundler.sources import ngc_caller
 from bundler.sources.keyring import GUEST
+from bundler.sources.ngc_login import MISLED, is_misled
 from bundler.sources.ngc_reasons import key_fault
 
 if TYPE_CHECKING:
@@ -20,6 +21,14 @@ GROUP, KEY = "login", "NGC key"
 
 def examine(upstreams: Upstreams) -> tuple[list[Finding], dict[str, Any]]:
     """Return what is to be said of the key, and the key for ``--json``, masked."""
+    found, document = _key(upstreams)
+    if is_misled():
+        what, _, hint = MISLED.partition("; ")
+        found.append(Finding(GROUP, "NGC_CLI_CONFIG_DIR", "key", "warn", what, hint, "config-dir"))
+    return found, document
+
+
+def _key(upstreams: Upstreams) -> tuple[list[Finding], dict[str, Any]]:
     try:
         login = upstreams.keys.login()
     except DrayError as error:

@@ -55,6 +55,18 @@ class Login:
         return f"{words[self.kind]} of {self.origin}" if self.key else "no key"
 
 
+MISLED: Final = (
+    "NGC_CLI_CONFIG_DIR is not read by NGC's tools, nor by dray; "
+    "set NGC_CLI_HOME to the folder that has .ngc in it"
+)
+
+
+def is_misled(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether somebody believes to have said where the configuration is, and has not."""
+    env = os.environ if environ is None else environ
+    return bool(env.get("NGC_CLI_CONFIG_DIR")) and not env.get("NGC_CLI_HOME")
+
+
 def find_login(
     file: Path | None = None,
     *,
@@ -74,11 +86,8 @@ def find_login(
     for variable in VARIABLES:
         if value := env.get(variable, ""):
             return Login(_checked(value, variable), variable, *own, named=True)
-    if env.get("NGC_CLI_CONFIG_DIR") and not env.get("NGC_CLI_HOME"):
-        warn(
-            "NGC_CLI_CONFIG_DIR is not read by NGC's tools, nor by dray; "
-            "set NGC_CLI_HOME to the folder that has .ngc in it"
-        )
+    if is_misled(env):
+        warn(MISLED)
     return _configured(env, own)
 
 
