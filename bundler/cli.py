@@ -19,8 +19,11 @@ from bundle.options import (
     stoppable,
     warn,
 )
+from bundler.connect import login_options
+from bundler.doctor.command import doctor
 
 if TYPE_CHECKING:
+    from bundler.connect import Connect
     from bundler.lock import Lock
     from bundler.signing import Signer
     from bundler.spec import Spec
@@ -30,7 +33,7 @@ SPEC = click.Path(dir_okay=False, path_type=Path)
 
 def commands() -> list[click.Command]:
     """Return the commands of the low side."""
-    return [init, keygen, lock, export, sign]
+    return [init, keygen, doctor, lock, export, sign]
 
 
 @command("init")
@@ -105,7 +108,17 @@ def _ask(confirm: bool) -> str:  # noqa: FBT001, RUF100  (the shape that Passphr
 @option("--why", is_flag=True, help="Print the images that charts need, and why; write nothing.")
 @option("--check", is_flag=True, help="Ask upstream what became of the lock; write nothing.")
 @option("--strict", is_flag=True, help="With --check: fail for moved, newer and deprecated too.")
-def lock(spec: Path, *, update: bool, why: bool, check: bool, strict: bool, as_json: bool) -> None:
+@login_options
+def lock(
+    spec: Path,
+    *,
+    update: bool,
+    why: bool,
+    check: bool,
+    strict: bool,
+    connect: Connect,
+    as_json: bool,
+) -> None:
     """Resolve SPEC to digests and write the lock beside it, to be reviewed.
 
     The lock of dray.yaml is dray.lock.yaml.
@@ -124,10 +137,10 @@ def lock(spec: Path, *, update: bool, why: bool, check: bool, strict: bool, as_j
         )
     loaded = load(spec)
     if check:
-        _check(loaded, strict=strict, as_json=as_json)
+        _check(loaded, connect, strict=strict, as_json=as_json)
         return
     if why:
-        _explain(loaded, as_json=as_json)
+        _explain(loaded, connect, as_json=as_json)
         return
     try:
         before = _read_lock(loaded)
@@ -143,7 +156,7 @@ def lock(spec: Path, *, update: bool, why: bool, check: bool, strict: bool, as_j
         else:
             say(f"{path} is of this spec already; --update resolves it anew")
         return
-    made = _resolve(loaded)
+    made = _resolve(loaded, connect)
     changes = lockdiff.changes(before, made)
     if as_json:
         body = {"lock": str(lock_path(spec)), "digest": str(made.digest), "changed": True}
@@ -154,15 +167,14 @@ def lock(spec: Path, *, update: bool, why: bool, check: bool, strict: bool, as_j
     say(f"wrote {lock_path(spec)}: review it, then export")
 
 
-def _check(spec: Spec, *, strict: bool, as_json: bool) -> None:
+def _check(spec: Spec, connect: Connect, *, strict: bool, as_json: bool) -> None:
     from bundler import lockcheck
-    from bundler.resolve import Upstreams
 
     found = _read_lock(spec)
     if found is None:
         raise UsageError(f"there is no {lock_path(spec.path)}", hint=f"dray lock {spec.path}")
     _check_pair(found, spec)
-    upstreams = Upstreams(spec, warn)
+    upstreams = connect(spec)
     try:
         rows = lockcheck.check(found, spec, upstreams)
     finally:
@@ -178,11 +190,11 @@ def _check(spec: Spec, *, strict: bool, as_json: bool) -> None:
         raise failed
 
 
-def _explain(spec: Spec, *, as_json: bool) -> None:
+def _explain(spec: Spec, connect: Connect, *, as_json: bool) -> None:
     from bundler.chartimages import table
-    from bundler.resolve import Upstreams, chart_images
+    from bundler.resolve import chart_images
 
-    upstreams = Upstreams(spec, warn)
+    upstreams = connect(spec)
     try:
         rows = chart_images(spec, upstreams).rows()
     finally:
@@ -212,13 +224,13 @@ def _read_lock(spec: Spec) -> Lock | None:
     return found
 
 
-def _resolve(spec: Spec, *, write: bool = True) -> Lock:
+def _resolve(spec: Spec, connect: Connect, *, write: bool = True) -> Lock:
     from bundler.finish import put
-    from bundler.resolve import Upstreams, resolve
+    from bundler.resolve import resolve
 
     for warning in spec.warnings:
         warn(warning)
-    upstreams = Upstreams(spec, warn)
+    upstreams = connect(spec)
     try:
         made = resolve(spec, upstreams)
     finally:
@@ -267,6 +279,7 @@ def _resolve(spec: Spec, *, write: bool = True) -> Lock:
 @option("--plan", "plan_only", is_flag=True, help="Print the plan, write nothing.")
 @option("--restart", is_flag=True, help="Discard an unfinished export and begin again.")
 @option("--new", "anew", is_flag=True, help="Export again although nothing has changed.")
+@login_options
 def export(  # noqa: PLR0913
     spec: Path,
     folders: tuple[Path, ...],
@@ -278,17 +291,17 @@ def export(  # noqa: PLR0913
     plan_only: bool,
     restart: bool,
     anew: bool,
+    connect: Connect,
     as_json: bool,
 ) -> None:
     """Lock (if needed), pull, pack and sign what SPEC names, and read it back."""
     from bundle.manifest import bundle_name
     from bundler import packing, report, run
     from bundler.plan import make
-    from bundler.resolve import Upstreams
     from bundler.spec import load
 
     loaded = load(spec)
-    made = _current_lock(loaded, write=not plan_only)
+    made = _current_lock(loaded, connect, write=not plan_only)
     capacities = [size(part) for part in media.split(",") if part.strip()]
     if 0 in capacities:
         raise UsageError("a medium of 0 bytes holds nothing", hint="leave --media out for no limit")
@@ -296,7 +309,7 @@ def export(  # noqa: PLR0913
     plan = make(made, chosen)
     if not plan_only:
         signers = _signers(spec, keys)
-    upstreams = Upstreams(loaded, warn)
+    upstreams = connect(loaded)
     with stoppable() as stop:
         exporting = run.Exporting(
             plan, () if plan_only else signers, upstreams.opener, loaded.lifetime, stop, warn
@@ -319,10 +332,10 @@ def export(  # noqa: PLR0913
     report.finished(finished, outcome, as_json=as_json)
 
 
-def _current_lock(spec: Spec, *, write: bool) -> Lock:
+def _current_lock(spec: Spec, connect: Connect, *, write: bool) -> Lock:
     found = _read_lock(spec)
     if found is None:
-        return _resolve(spec, write=write)
+        return _resolve(spec, connect, write=write)
     _check_pair(found, spec)
     return found
 

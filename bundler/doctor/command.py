@@ -45,7 +45,7 @@ def doctor(spec: Path, folders: tuple[Path, ...], *, connect: Connect, as_json: 
     loaded = load(spec)
     for warning in loaded.warnings:
         warn(warning)
-    upstreams = connect(loaded, retries=QUICK)
+    upstreams = connect(loaded, retries=QUICK, warn=_other)
     try:
         report = Examination(loaded, upstreams, _locked(loaded), folders).run()
     finally:
@@ -57,6 +57,15 @@ def doctor(spec: Path, folders: tuple[Path, ...], *, connect: Connect, as_json: 
             say(line)
     if error := report.error():
         raise error
+
+
+def _other(text: str) -> None:
+    """Print a warning, unless it is a finding as well."""
+    from bundler.sources.keyring import GUEST  # noqa: PLC0415
+    from bundler.sources.ngc_login import MISLED  # noqa: PLC0415
+
+    if text not in {GUEST, MISLED}:
+        warn(text)
 
 
 def _locked(spec: Spec) -> Mapping[str, Digest]:

@@ -504,7 +504,7 @@ ROWS = [
         "clock",
         "warn",
         "clock-skew",
-        ("900 s behind", "NTP"),
+        ("clock of this host is", "s behind that of", "NTP"),
         code=0,
     ),
     Row(
