@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from bundle.decode import Path
 
+_TOO_DEEP = f"nested deeper than {MAX_DEPTH}"
 LIMIT = 1 << 20
 """Bytes that a document written by people may have."""
 
@@ -244,6 +245,8 @@ class _Reader:
         if before.endswith("\t"):
             hint = "indent with spaces: YAML does not take tabs for that"
         message = "not valid YAML: " + ", ".join(part for part in (context, problem) if part)
+        if "nesting depth" in problem:  # libyaml's own limit, met before its first event
+            message, hint = _TOO_DEEP, ""
         return _fault(f"{self.name}:{line}:{column}", (), message, hint)
 
     def start(self, event: Any) -> None:
@@ -327,7 +330,7 @@ class _Reader:
         if self.open and self.key[-1] is None and isinstance(self.open[-1][0], dict):
             raise self.fault(event, "a key must be text", "")
         if len(self.open) >= MAX_DEPTH:
-            raise self.fault(event, f"nested deeper than {MAX_DEPTH}", "")
+            raise self.fault(event, _TOO_DEEP, "")
         return _Marks(_packed(event.start_mark))
 
     def nest(self, container: dict[str, object] | list[object], marks: _Marks) -> None:

@@ -229,9 +229,10 @@ def _attempt(name: str, work: Work) -> list[LockedArtifact] | Failure:
 
 def _all(failures: Sequence[Failure], total: int) -> DrayError:
     first = failures[0].error
-    if len(failures) == 1:
-        return first
     rows = [f"  {item.error.message}\n    {item.error.hint}".rstrip() for item in failures]
+    rows = list(dict.fromkeys(rows))  # one fault of this host's own fails many entries
+    if len(rows) == 1:
+        return first
     message = f"{len(failures)} of {total} entries cannot be pinned:\n" + "\n".join(rows)
     kind = type(first) if all(type(f.error) is type(first) for f in failures) else SourceError
     return kind(message, hint="nothing was written: the lock is all entries or none")

@@ -57,7 +57,7 @@ LIES: dict[str, tuple[str | bytes, str, str]] = {
     "list as a key": ("{[a]: 1}", "1:2", "a key must be text"),
     "mapping as a key": ("? {a: 1}\n: 2", "1:3", "a key must be text"),
     "deep flow nesting": (
-        "a: " + "[" * 100_000,
+        "a: " + "[" * 900,
         "1:43",
         "a" + "[0]" * 39 + ": nested deeper than 40",
     ),
@@ -94,6 +94,11 @@ def test_a_lie_is_refused_with_its_line_and_column(
     else:
         assert caught.value.message.startswith(f"f.yaml:{where}: {message}")
     assert caught.value.exit_code == 2
+
+
+def test_nesting_without_end_is_refused_by_either_parser() -> None:
+    with pytest.raises(UsageError, match=r"f\.yaml:1:\d+: .*nested deeper than 40"):
+        read("a: " + "[" * 100_000)
 
 
 def test_a_tab_is_explained() -> None:
