@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 Tree = dict[str, "Tree"] | list["Tree"] | str | None
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TOO_DEEP = f"nested deeper than {MAX_DEPTH}"
 _NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
 
 
@@ -50,7 +51,10 @@ def _events(text: str, *, local_tags: bool) -> Iterator[Any]:
     except yaml.YAMLError as fault:
         mark = getattr(fault, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
-        raise ValueError(f"{where}{getattr(fault, 'problem', None) or 'no YAML'}") from None
+        problem = getattr(fault, "problem", None) or "no YAML"
+        if "nesting depth" in problem:  # libyaml's own limit, met before its first event
+            problem = _TOO_DEEP
+        raise ValueError(f"{where}{problem}") from None
 
 
 def _down(events: Iterator[Any], first: Any, path: tuple[str, ...], depth: int) -> Tree:
@@ -108,7 +112,7 @@ def _skip(events: Iterator[Any], first: Any, depth: int) -> None:
 
 def _check_depth(event: Any, depth: int) -> None:
     if depth > MAX_DEPTH:
-        raise ValueError(f"line {_line(event)}: nested deeper than {MAX_DEPTH}")
+        raise ValueError(f"line {_line(event)}: {_TOO_DEEP}")
 
 
 def _line(event: Any) -> int:
