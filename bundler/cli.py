@@ -15,17 +15,14 @@ from bundle.options import (
     emit,
     option,
     say,
-    size,
-    stoppable,
     warn,
 )
 from bundler.connect import login_options
 from bundler.doctor.command import doctor
+from bundler.exporting import export
 
 if TYPE_CHECKING:
     from bundler.connect import Connect
-    from bundler.lock import Lock
-    from bundler.signing import Signer
     from bundler.spec import Spec
 
 SPEC = click.Path(dir_okay=False, path_type=Path)
@@ -91,11 +88,12 @@ def _generate(folder: Path, name: str, algorithm: str, *, no_passphrase: bool) -
     from bundler import signing
 
     signing.check_name(name)
-    phrase = None if no_passphrase else signing.Passphrase(ask=_ask).find(confirm=True)
+    phrase = None if no_passphrase else signing.Passphrase(ask=ask).find(confirm=True)
     return signing.generate(folder, name, algorithm=algorithm, passphrase=phrase)
 
 
-def _ask(confirm: bool) -> str:  # noqa: FBT001, RUF100  (the shape that Passphrase calls)
+def ask(confirm: bool) -> str:  # noqa: FBT001, RUF100  (the shape that Passphrase calls)
+    """Ask for a passphrase on the terminal."""
     text: str = click.prompt(
         "Passphrase of the key", hide_input=True, err=True, confirmation_prompt=confirm
     )
@@ -127,7 +125,7 @@ def lock(
     vanished, or unknown (it could not be asked). It ends with 6 when there is a vanished or unknown
     one, with --strict for any but ok, and else with 0.
     """
-    from bundler import lockdiff
+    from bundler import lockdiff, locked
     from bundler.spec import load
 
     if sum((update, why, check)) > 1 or (strict and not check):
@@ -143,37 +141,39 @@ def lock(
         _explain(loaded, connect, as_json=as_json)
         return
     try:
-        before = _read_lock(loaded)
+        before = locked.read(loaded)
     except UsageError as error:
         if not update:
             raise UsageError(error.message, hint="--update writes the lock anew") from None
         warn(f"{error.message}: the lock is written anew")
         before = None
     if before is not None and before.spec == loaded.digest and not update:
-        path = lock_path(spec)
+        path = locked.lock_path(spec)
         if as_json:
             emit({"lock": str(path), "digest": str(before.digest), "changed": False})
         else:
             say(f"{path} is of this spec already; --update resolves it anew")
         return
-    made = _resolve(loaded, connect)
+    made = locked.resolve(loaded, connect)
     changes = lockdiff.changes(before, made)
     if as_json:
-        body = {"lock": str(lock_path(spec)), "digest": str(made.digest), "changed": True}
+        body = {"lock": str(locked.lock_path(spec)), "digest": str(made.digest), "changed": True}
         emit({**body, "changes": changes})
         return
     for line in lockdiff.describe(made, changes, before):
         say(line)
-    say(f"wrote {lock_path(spec)}: review it, then export")
+    say(f"wrote {locked.lock_path(spec)}: review it, then export")
 
 
 def _check(spec: Spec, connect: Connect, *, strict: bool, as_json: bool) -> None:
-    from bundler import lockcheck
+    from bundler import lockcheck, locked
 
-    found = _read_lock(spec)
+    found = locked.read(spec)
     if found is None:
-        raise UsageError(f"there is no {lock_path(spec.path)}", hint=f"dray lock {spec.path}")
-    _check_pair(found, spec)
+        raise UsageError(
+            f"there is no {locked.lock_path(spec.path)}", hint=f"dray lock {spec.path}"
+        )
+    locked.check_pair(found, spec)
     upstreams = connect(spec)
     try:
         rows = lockcheck.check(found, spec, upstreams)
@@ -206,170 +206,6 @@ def _explain(spec: Spec, connect: Connect, *, as_json: bool) -> None:
         say(line)
 
 
-def lock_path(spec: Path) -> Path:
-    """Return the lock's path beside the spec: ``dray.yaml`` gives ``dray.lock.yaml``."""
-    stem = spec.name.removesuffix(".yaml").removesuffix(".yml")
-    return spec.with_name(f"{stem}.lock.yaml")
-
-
-def _read_lock(spec: Spec) -> Lock | None:
-    from bundler.lock import load
-
-    path = lock_path(spec.path)
-    if not path.exists():
-        return None
-    found = load(path)
-    if fault := found.source_fault():
-        raise UsageError(f"{path}: {fault}", hint="write the lock anew with dray lock --update")
-    return found
-
-
-def _resolve(spec: Spec, connect: Connect, *, write: bool = True) -> Lock:
-    from bundler.finish import put
-    from bundler.resolve import resolve
-
-    for warning in spec.warnings:
-        warn(warning)
-    upstreams = connect(spec)
-    try:
-        made = resolve(spec, upstreams)
-    finally:
-        upstreams.close()
-    if write:
-        put(lock_path(spec.path), made.text)
-    return made
-
-
-@command("export", short_help="Lock if needed, pull, pack, sign, and read back what SPEC names.")
-@click.argument("spec", type=SPEC)
-@option(
-    "--to",
-    "folders",
-    type=FOLDER,
-    multiple=True,
-    required=True,
-    metavar="DIR",
-    help="Where the bundle goes; several times for several mounted drives.",
-)
-@option(
-    "--chunk-size",
-    default="fat32",
-    show_default=True,
-    metavar="SIZE",
-    help="Most bytes of a file: fat32 (4 GB), dvd (4.7 GB), bd25 (25 GB), or a size as 2GB.",
-)
-@option(
-    "--media",
-    default="",
-    metavar="SIZE,SIZE,…",
-    help="Capacities of the drives, in order, as 64GB,64GB.",
-)
-@option(
-    "--compress",
-    is_flag=True,
-    help="Store what shrinks by it as Zstandard; compressed layers stay as they are.",
-)
-@option(
-    "--key",
-    "keys",
-    type=FILE,
-    multiple=True,
-    help="Private key that signs; repeatable [default: the only *.key beside SPEC].",
-)
-@option("--plan", "plan_only", is_flag=True, help="Print the plan, write nothing.")
-@option("--restart", is_flag=True, help="Discard an unfinished export and begin again.")
-@option("--new", "anew", is_flag=True, help="Export again although nothing has changed.")
-@login_options
-def export(  # noqa: PLR0913
-    spec: Path,
-    folders: tuple[Path, ...],
-    chunk_size: str,
-    media: str,
-    keys: tuple[Path, ...],
-    *,
-    compress: bool,
-    plan_only: bool,
-    restart: bool,
-    anew: bool,
-    connect: Connect,
-    as_json: bool,
-) -> None:
-    """Lock (if needed), pull, pack and sign what SPEC names, and read it back."""
-    from bundle.manifest import bundle_name
-    from bundler import packing, report, run
-    from bundler.plan import make
-    from bundler.spec import load
-
-    loaded = load(spec)
-    made = _current_lock(loaded, connect, write=not plan_only)
-    capacities = [size(part) for part in media.split(",") if part.strip()]
-    if 0 in capacities:
-        raise UsageError("a medium of 0 bytes holds nothing", hint="leave --media out for no limit")
-    chosen = run.options(folders, size(chunk_size, packing.PRESETS), capacities, compress=compress)
-    plan = make(made, chosen)
-    if not plan_only:
-        signers = _signers(spec, keys)
-    upstreams = connect(loaded)
-    with stoppable() as stop:
-        exporting = run.Exporting(
-            plan, () if plan_only else signers, upstreams.opener, loaded.lifetime, stop, warn
-        )
-        exporting.quiet = as_json
-        try:
-            if not (restart or anew or plan_only) and (known := exporting.sealed_already()):
-                report.already(known, as_json=as_json)
-                return
-            number = exporting.number(restart=restart, discard=not plan_only)
-            name = bundle_name(made.stream, number.sequence)
-            if plan_only:
-                report.plan(plan, name, as_json=as_json)
-                return
-            if not as_json:
-                report.start(plan, name, number)
-            finished, outcome = exporting.run(number)
-        finally:
-            upstreams.close()
-    report.finished(finished, outcome, as_json=as_json)
-
-
-def _current_lock(spec: Spec, connect: Connect, *, write: bool) -> Lock:
-    found = _read_lock(spec)
-    if found is None:
-        return _resolve(spec, connect, write=write)
-    _check_pair(found, spec)
-    return found
-
-
-def _check_pair(found: Lock, spec: Spec) -> None:
-    if found.spec != spec.digest:
-        raise UsageError(
-            f"{lock_path(spec.path)} is not of this {spec.path.name}: the spec was changed since",
-            hint=f"dray lock {spec.path}, review what changed, then export",
-        )
-
-
-def _signers(spec: Path, keys: tuple[Path, ...]) -> list[Signer]:
-    from bundler import signing
-
-    if not keys:
-        found = sorted(spec.resolve().parent.glob("*.key"))
-        if len(found) != 1:
-            what = "no *.key" if not found else f"{len(found)} *.key files"
-            message = f"{what} beside {spec}: which key signs?"
-            raise UsageError(message, hint="name it with --key FILE; dray keygen makes one")
-        keys = (found[0],)
-    signers: list[Signer] = []
-    for path in keys:
-        signer, warning = signing.load(path, passphrase=signing.Passphrase(ask=_ask))
-        if warning:
-            warn(warning)
-        if any(other.name == signer.name for other in signers):
-            message = f"two keys are called {signer.name}: one signature would replace the other"
-            raise UsageError(message, hint="rename a key file: its name is the signer's name")
-        signers.append(signer)
-    return signers
-
-
 @command("sign", short_help="Add a second person's signature to a finished bundle.")
 @click.argument("folder", type=FOLDER)
 @option("--key", type=FILE, required=True, help="Private key of the second person.")
@@ -381,7 +217,7 @@ def sign(folder: Path, key: Path, trust: Path | None, pub: Path | None, *, as_js
     """Add a signature to a finished bundle, after checking the signature that it has."""
     from bundler import countersign, signing
 
-    signer, warning = signing.load(key, passphrase=signing.Passphrase(ask=_ask))
+    signer, warning = signing.load(key, passphrase=signing.Passphrase(ask=ask))
     if warning:
         warn(warning)
     written = countersign.add(folder, signer, trust, pub)

@@ -71,8 +71,8 @@ def _other(text: str) -> None:
 def _locked(spec: Spec) -> Mapping[str, Digest]:
     """Return the digests in the lock of exactly this spec, by name; none without one."""
     from bundle.errors import DrayError  # noqa: PLC0415
-    from bundler.cli import lock_path  # noqa: PLC0415
     from bundler.lock import load  # noqa: PLC0415
+    from bundler.locked import lock_path  # noqa: PLC0415
 
     path = lock_path(spec.path)
     if not path.exists():

@@ -1,0 +1,132 @@
+"""The command ``dray export``: options to an export, and its end to people or machines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from bundle.errors import UsageError
+from bundle.options import FILE, FOLDER, command, option, size, stoppable, warn
+from bundler.connect import login_options
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bundler.connect import Connect
+    from bundler.signing import Signer
+
+
+@command("export", short_help="Lock if needed, pull, pack, sign, and read back what SPEC names.")
+@click.argument("spec", type=FILE)
+@option(
+    "--to",
+    "folders",
+    type=FOLDER,
+    multiple=True,
+    required=True,
+    metavar="DIR",
+    help="Where the bundle goes; several times for several mounted drives.",
+)
+@option(
+    "--chunk-size",
+    default="fat32",
+    show_default=True,
+    metavar="SIZE",
+    help="Most bytes of a file: fat32 (4 GB), dvd (4.7 GB), bd25 (25 GB), or a size as 2GB.",
+)
+@option(
+    "--media",
+    default="",
+    metavar="SIZE,SIZE,…",
+    help="Capacities of the drives, in order, as 64GB,64GB.",
+)
+@option(
+    "--compress",
+    is_flag=True,
+    help="Store what shrinks by it as Zstandard; compressed layers stay as they are.",
+)
+@option(
+    "--key",
+    "keys",
+    type=FILE,
+    multiple=True,
+    help="Private key that signs; repeatable [default: the only *.key beside SPEC].",
+)
+@option("--plan", "plan_only", is_flag=True, help="Print the plan, write nothing.")
+@option("--restart", is_flag=True, help="Discard an unfinished export and begin again.")
+@option("--new", "anew", is_flag=True, help="Export again although nothing has changed.")
+@login_options
+def export(  # noqa: PLR0913
+    spec: Path,
+    folders: tuple[Path, ...],
+    chunk_size: str,
+    media: str,
+    keys: tuple[Path, ...],
+    *,
+    compress: bool,
+    plan_only: bool,
+    restart: bool,
+    anew: bool,
+    connect: Connect,
+    as_json: bool,
+) -> None:
+    """Lock (if needed), pull, pack and sign what SPEC names, and read it back."""
+    from bundle.manifest import bundle_name
+    from bundler import locked, packing, report, run
+    from bundler.plan import make
+    from bundler.spec import load
+
+    loaded = load(spec)
+    made = locked.current(loaded, connect, write=not plan_only)
+    capacities = [size(part) for part in media.split(",") if part.strip()]
+    if 0 in capacities:
+        raise UsageError("a medium of 0 bytes holds nothing", hint="leave --media out for no limit")
+    chosen = run.options(folders, size(chunk_size, packing.PRESETS), capacities, compress=compress)
+    plan = make(made, chosen)
+    if not plan_only:
+        signers = _signers(spec, keys)
+    upstreams = connect(loaded)
+    with stoppable() as stop:
+        exporting = run.Exporting(
+            plan, () if plan_only else signers, upstreams.opener, loaded.lifetime, stop, warn
+        )
+        exporting.quiet = as_json
+        try:
+            if not (restart or anew or plan_only) and (known := exporting.sealed_already()):
+                report.already(known, as_json=as_json)
+                return
+            number = exporting.number(restart=restart, discard=not plan_only)
+            name = bundle_name(made.stream, number.sequence)
+            if plan_only:
+                report.plan(plan, name, as_json=as_json)
+                return
+            if not as_json:
+                report.start(plan, name, number)
+            finished, outcome = exporting.run(number)
+        finally:
+            upstreams.close()
+    report.finished(finished, outcome, as_json=as_json)
+
+
+def _signers(spec: Path, keys: tuple[Path, ...]) -> list[Signer]:
+    from bundler import signing
+    from bundler.cli import ask
+
+    if not keys:
+        found = sorted(spec.resolve().parent.glob("*.key"))
+        if len(found) != 1:
+            what = "no *.key" if not found else f"{len(found)} *.key files"
+            message = f"{what} beside {spec}: which key signs?"
+            raise UsageError(message, hint="name it with --key FILE; dray keygen makes one")
+        keys = (found[0],)
+    signers: list[Signer] = []
+    for path in keys:
+        signer, warning = signing.load(path, passphrase=signing.Passphrase(ask=ask))
+        if warning:
+            warn(warning)
+        if any(other.name == signer.name for other in signers):
+            message = f"two keys are called {signer.name}: one signature would replace the other"
+            raise UsageError(message, hint="rename a key file: its name is the signer's name")
+        signers.append(signer)
+    return signers
