@@ -56,7 +56,7 @@ def main() -> None:
     as_json = "--json" in sys.argv or os.environ.get("DRAY_JSON", "").lower() in _ON
     begin()
     try:
-        build().main(standalone_mode=False)
+        build().main(prog_name="dray", standalone_mode=False)
     except DrayError as error:
         fail(error, as_json=as_json)
     except (click.exceptions.Abort, KeyboardInterrupt):
