@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DRAY_PYTEST ?=
 
-.PHONY: demo test dev check lint fix docs bench clean
+.PHONY: demo test dev check lint fix docs bench fuzz-long clean
 
 demo: $(VENV)/.runtime        ## the whole way across the gap, on this machine, in under a minute
 	@$(BIN)/python -m fixtures.demo
@@ -24,6 +24,12 @@ lint: $(VENV)/.dev
 fix: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+SECONDS_EACH ?= 600
+fuzz-long: $(VENV)/.dev       ## every fuzz target for SECONDS_EACH, led by coverage, and the whole tamper matrix
+	$(BIN)/python -m pip install -q atheris || echo "no atheris here: the fuzzing is blind"
+	$(BIN)/python -m tests.fuzz all --seconds $(SECONDS_EACH)
+	$(BIN)/python -m tests.refusals.matrix
 
 docs: $(VENV)/.dev            ## docs/commands.md anew, from the help texts
 	$(BIN)/python -m tests.docs.commands

@@ -186,13 +186,14 @@ def build(
     compress: bool = False,
     signers: Sequence[Signer] = (),
     lifetime: timedelta = YEAR,
+    chunk_size: int = CHUNK,
 ) -> Bundle:
     """Export ``artifacts`` into ``folder/<name>``, and write ``folder/trust.json``."""
     kept = Contents()
     lock = Lock(STREAM, Digest.of(b"spec"), artifacts(kept))
     name = bundle_name(STREAM, sequence)
     with mock.patch.object(packing, "MIN_CHUNK", 1), mock.patch("os.fsync"):
-        plan = make(lock, Options((folder,), CHUNK, media, compress))
+        plan = make(lock, Options((folder,), chunk_size, media, compress))
         created = instant.spell(instant.now())
         journal = Journal.open(
             plan.folder(0, name) / f"{name}.journal", plan=plan.digest, created=created

@@ -1,4 +1,6 @@
-"""Runs one fuzz target for a while: ``python -m tests.fuzz TARGET [--seconds N]``.
+"""Runs one fuzz target for a while, or all of them: ``python -m tests.fuzz TARGET [--seconds N]``.
+
+``all`` runs each in a process of its own, one after another, and names those that failed.
 
 With atheris (``pip install atheris``) the search is led by coverage, and what it finds interesting
 is kept in ``.cache/fuzz/TARGET``. Without it, seeds are changed blindly, which is said.
@@ -11,6 +13,7 @@ import importlib.util
 import itertools
 import random
 import resource
+import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -32,11 +35,27 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--blind", action="store_true", help="Do without atheris.")
     arguments = parser.parse_args()
-    if importlib.util.find_spec("atheris") and not arguments.blind:
+    if arguments.target == "all":
+        every(sys.argv[2:])
+    elif importlib.util.find_spec("atheris") and not arguments.blind:
         led(arguments.target, arguments.seconds)
     else:
         sys.stdout.write("without atheris: seeds are changed blindly, with no coverage\n")
         blind(arguments.target, arguments.seconds)
+
+
+def every(options: list[str]) -> None:
+    """Run every target; exit with 1 when one of them failed."""
+    from tests.fuzz import targets
+
+    failed = []
+    for name in targets.TARGETS:
+        sys.stdout.write(f"== {name}\n")
+        sys.stdout.flush()
+        command = [sys.executable, "-m", "tests.fuzz", name, *options]
+        if subprocess.run(command, check=False).returncode:
+            failed.append(name)
+    sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
 
 
 def led(name: str, seconds: int) -> None:
