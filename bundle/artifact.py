@@ -27,6 +27,8 @@ MEDIA_TYPE = f"{_WORD}/{_WORD}"
 """A media type (RFC 6838, section 4.2)."""
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """What moves a terminal's cursor, ends a line, or turns the direction of what people read."""
+SIGNATURE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+"""The media type of a signature over the files of an artifact (OpenSSF Model Signing)."""
 PLATFORM = r"[a-z0-9._-]+/[a-z0-9._-]+(?:/[a-z0-9._-]+)?"
 
 
@@ -113,6 +115,22 @@ class Artifact:
     def files(self) -> Iterator[Content]:
         """The contents that are files with a path."""
         return (content for content in self.contents if content.role == "file")
+
+    @property
+    def signature(self) -> Content | None:
+        """The publisher's signature over the files, which came with them and is not verified here.
+
+        A Sigstore bundle with the digest of every file in it (OpenSSF Model Signing, 1.0).
+        """
+        if not any(self.files):
+            return None
+        found = (c for c in self.contents if c.role == "layer" and c.media_type == SIGNATURE)
+        return next(found, None)
+
+    def is_signature(self, content: Content) -> bool:
+        """Whether a content is :attr:`signature`."""
+        # Asked for each of very many files: the property looks at all of them.
+        return content.media_type == SIGNATURE and content == self.signature
 
     @property
     def size(self) -> int:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from bundle.digest import Digest
 from bundle.errors import UsageError
 from bundler.sources.ngc_api import Item
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bundle.digest import Digest
     from bundler.lock import LockedArtifact
     from bundler.resolve import Upstreams
 
@@ -39,10 +39,25 @@ def check_ngc(locked: LockedArtifact, upstreams: Upstreams) -> Found:
 
     Raises what NGC's refusal means (:class:`bundle.errors.NotFound` when it is gone).
     """
-    listed = upstreams.ngc.files(Item.of(locked.origin))
+    item = Item.of(locked.origin)
+    listed = upstreams.ngc.files(item)
     digests = {file.path: file.digest for file in listed if file.digest}
     whole = "partial" not in locked.artifact.notes
-    return _compared(locked, listed, digests, whole=whole)
+    found = _compared(locked, listed, digests, whole=whole)
+    return found if found.status != OK else _signature(locked, item, upstreams)
+
+
+def _signature(locked: LockedArtifact, item: Item, upstreams: Upstreams) -> Found:
+    """Compare the publisher's signature, of a few kilobytes, with the one that is pinned."""
+    pinned = locked.artifact.signature
+    if not upstreams.ngc.is_signed(item):
+        return Found("vanished", "it is not signed any more") if pinned else Found()
+    if pinned is None:
+        return Found("moved", "it is signed now, and the lock has no signature of it")
+    now = Digest.of(upstreams.ngc.signature(item))
+    if now != pinned.digest:
+        return Found("moved", "it was signed anew: its signature has other bytes now", str(now))
+    return Found()
 
 
 def check_hub(locked: LockedArtifact, upstreams: Upstreams) -> Found:

@@ -68,11 +68,16 @@ def make(manifest: Manifest, routes: Mapping[str, Target]) -> Plan:
         there = list(pool.map(lambda step: step.target.has(step.artifact, step.content), wanted))
     steps = [step for step, has in zip(wanted, there, strict=True) if not has]
     present = sum(
-        step.content.size
-        for step, has in zip(wanted, there, strict=True)
-        if has and (step.content.path or not next(step.artifact.files, None))
+        step.content.size for step, has in zip(wanted, there, strict=True) if has and _counts(step)
     )
     return Plan(manifest, routes, artifacts, tuple(_in_media_order(manifest, steps)), present)
+
+
+def _counts(step: Step) -> bool:
+    """Whether what is there was brought: the OCI frame around files has no bytes at a target."""
+    artifact, content = step.artifact, step.content
+    is_file = bool(content.path) or artifact.is_signature(content)
+    return is_file or not any(artifact.files)
 
 
 def _each_once(artifact: Artifact) -> list[Content]:

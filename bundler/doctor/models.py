@@ -39,6 +39,8 @@ def probe(
         facts = upstreams.ngc.either(named, lambda api: version_facts(api, named))
         item.ok(VERSION)
         step = ACCESS
+        if facts.signed:
+            upstreams.ngc.signature(named)
         found = upstreams.ngc.either(named, lambda api: listing(api, named, facts))
         _listed(item, found)
         step = BYTES

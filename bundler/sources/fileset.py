@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from bundle.artifact import REPOSITORY, Artifact, Content, path_fault
+from bundle.artifact import REPOSITORY, SIGNATURE, Artifact, Content, path_fault
 from bundle.decode import compact_json
 from bundle.digest import Descriptor, Digest
 from bundle.errors import SourceError
+from bundle.progress import human
 from bundler.lock import LockedArtifact, LockedContent
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ FILE: Final = "application/vnd.dray.file.v1"
 TITLE: Final = "org.opencontainers.image.title"
 VERSION: Final = "org.opencontainers.image.version"
 SOURCE: Final = "com.nvidia.dray.source"
+SIGNATURE_NAME: Final = "result.sigstore"
+"""What NGC's own tools call the signature of a version."""
 MANIFEST_LIMIT: Final = 4 << 20
 """Bytes that registries take as a manifest (OCI distribution-spec, "Pushing Manifests")."""
 LARGEST: Final = 1 << 50
@@ -82,6 +85,34 @@ def build(
         "annotations": annotations,
     }
     return assemble(identity, contents, body, config=(EMPTY, "{}"), origin=origin, notes=notes)
+
+
+def signed(locked: LockedArtifact, signature: bytes) -> LockedArtifact:
+    """Add the publisher's signature of the files: a referrer of the manifest, which stays as it is.
+
+    Its bytes are pinned and not kept: the origin hands them out again.
+    """
+    artifact, config = locked.artifact, next(c for c in locked.contents if c.text == "{}")
+    root = next(content for content in artifact.contents if content.digest == artifact.root)
+    content = Content("layer", SIGNATURE, Digest.of(signature), len(signature))
+    title = {TITLE: SIGNATURE_NAME}
+    document = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "artifactType": SIGNATURE,
+        "config": _described(config.content.descriptor),
+        "layers": [{**_described(content.descriptor), "annotations": title}],
+        "subject": _described(root.descriptor),
+    }
+    manifest = _written(MANIFEST, compact_json(document).decode(), role="manifest")
+    manifest = replace(manifest, content=replace(manifest.content, subject=root.digest))
+    contents = (*locked.contents, LockedContent(content, unvouched=True), manifest)
+    said = f"of its publisher (OMS), {content.digest[:19]}, {human(content.size)}: goes along"
+    notes = {**artifact.notes, "signature": said}
+    plain = tuple(item.content for item in contents)
+    return replace(
+        locked, artifact=replace(artifact, contents=plain, notes=notes), contents=contents
+    )
 
 
 def assemble(

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, TypeVar
 from bundle.digest import Digest
 from bundle.errors import NotFound, SourceError, UsageError
 from bundle.transfer import resume
-from bundler.sources import fileset
+from bundler.sources import fileset, ngc_signature
 from bundler.sources.fileset import File, Identity
 from bundler.sources.keyring import Keyring
 from bundler.sources.ngc_api import Item, NgcApi, StatusError
 from bundler.sources.ngc_auth import Authorization
-from bundler.sources.ngc_listing import Listed, listing, status_fault, version_facts
+from bundler.sources.ngc_listing import Facts, Listed, listing, status_fault, version_facts
 from bundler.sources.ngc_login import Login
 from bundler.sources.ngc_urls import opener
 
@@ -68,7 +68,7 @@ class NgcSource:
                 f"{entry.where}: {item} names no version",
                 hint="a label moves: name the version that it stands for today",
             )
-        api, found = self._listed(item)
+        api, facts, found = self._listed(item)
         taken = found if only is None else _some(found, only, item)
         files = [self._file(api, item, listed) for listed in taken]
         address = f"ngc/{item.address}"
@@ -81,11 +81,23 @@ class NgcSource:
         notes = _notes(files)
         if len(taken) < len(found):
             notes["partial"] = f"{len(taken)} of the version's {len(found)} files"
-        return fileset.build(identity, files, origin=item.origin, notes=notes)
+        built = fileset.build(identity, files, origin=item.origin, notes=notes)
+        return fileset.signed(built, self.signature(item)) if facts.signed else built
 
     def files(self, item: Item) -> list[Listed]:
         """Return what NGC lists of a version; raises as :meth:`resolve` does."""
-        return self._listed(item)[1]
+        return self._listed(item)[2]
+
+    def is_signed(self, item: Item) -> bool:
+        """Return whether NGC says that the version is signed; raises as :meth:`resolve` does."""
+        return self._told(item, lambda api: version_facts(api, item)).signed
+
+    def signature(self, item: Item) -> bytes:
+        """Return the publisher's OMS signature of a version: a Sigstore bundle, not verified.
+
+        Raises :class:`NotFound` when NGC has none, and else as :meth:`resolve` does.
+        """
+        return self._told(item, lambda api: ngc_signature.fetch(api, item))
 
     def opener(self, artifact: LockedArtifact, content: LockedContent) -> OpenAt:
         """Return what opens a file at an offset, with a signed URL of its own each time."""
@@ -96,7 +108,10 @@ class NgcSource:
             with ExitStack() as stack:
 
                 def ask(api: NgcApi) -> Iterator[bytes]:
-                    opened = opener(api, item, where.path, where.size, where.digest)
+                    if where.path:
+                        opened = opener(api, item, where.path, where.size, where.digest)
+                    else:  # the only content besides files that is not in the lock itself
+                        opened = ngc_signature.opener(api, item, where.digest)
                     return stack.enter_context(opened(offset))
 
                 try:
@@ -129,10 +144,14 @@ class NgcSource:
         """The API as everybody sees it."""
         return NgcApi(self._http, Authorization(Login(), self._http), warn=self._warn)
 
-    def _listed(self, item: Item) -> tuple[NgcApi, list[Listed]]:
-        def ask(api: NgcApi) -> tuple[NgcApi, list[Listed]]:
-            return api, listing(api, item, version_facts(api, item))
+    def _listed(self, item: Item) -> tuple[NgcApi, Facts, list[Listed]]:
+        def ask(api: NgcApi) -> tuple[NgcApi, Facts, list[Listed]]:
+            facts = version_facts(api, item)
+            return api, facts, listing(api, item, facts)
 
+        return self._told(item, ask)
+
+    def _told(self, item: Item, ask: Callable[[NgcApi], T]) -> T:
         try:
             return self.either(item, ask)
         except StatusError as refused:

@@ -36,10 +36,11 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The totals of a version, where NGC gives them: files, and bytes."""
+    """What a version has: files and bytes, where NGC says how many, and whether it is signed."""
 
     files: int | None
     size: int | None
+    signed: bool = False
 
 
 def version_facts(api: NgcApi, item: Item) -> Facts:
@@ -63,7 +64,15 @@ def version_facts(api: NgcApi, item: Item) -> Facts:
         if "totalFileCount" in version
         else None,
         size=version.integer("totalSizeInBytes") if "totalSizeInBytes" in version else None,
+        signed=_signed(version),
     )
+
+
+def _signed(version: Fields) -> bool:
+    value = version.raw("isSigned", None)
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    raise version.wrong("isSigned", "must be true or false")
 
 
 def listing(api: NgcApi, item: Item, facts: Facts) -> list[Listed]:

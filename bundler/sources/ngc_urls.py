@@ -25,25 +25,28 @@ _UNLISTED = frozenset({400, 401})
 """How NGC refuses to list the URLs of some orgs, whose files it hands out one by one."""
 
 
-class _ExpiredError(Exception):
+class ExpiredError(Exception):
     """A signed URL is refused."""
 
 
-class _Signed:
+class Signed:
     """Access to a content network: what is signed needs no credential, and must not have one."""
 
     def __init__(self, what: str) -> None:
         self._what = what
 
     def header(self) -> str:
+        """Return nothing."""
         return ""
 
     def renew(self, sent: str, challenge: str) -> bool:
+        """Return that there is nothing else to try."""
         return False
 
     def fault(self, response: Response) -> Exception:
+        """Return the error for a final status, or that the URL has expired."""
         if response.status in {401, 403}:
-            return _ExpiredError()
+            return ExpiredError()
         hint = "its size there is another than the listing says" if response.status == 416 else ""
         return SourceError(f"NGC's download of {self._what} answered {response.status}", hint=hint)
 
@@ -71,14 +74,19 @@ def opener(api: NgcApi, item: Item, path: str, size: int, digest: Digest | None)
                     found.url, offset=offset, end=size, headers=found.headers, access=found.access
                 )
                 return stack.enter_context(stream)
-            except _ExpiredError:
+            except ExpiredError:
                 continue
-        raise SourceError(
-            f"NGC's download of {what} refuses a URL that was just signed (403)",
-            hint="is a proxy in between changing URLs, or the clock of this host far off?",
-        )
+        raise refused_twice(what)
 
     return open_at
+
+
+def refused_twice(what: str) -> SourceError:
+    """Return the error for two signed URLs in a row that are refused."""
+    return SourceError(
+        f"NGC's download of {what} refuses a URL that was just signed (403)",
+        hint="is a proxy in between changing URLs, or the clock of this host far off?",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +118,7 @@ def _download(api: NgcApi, item: Item, path: str, digest: Digest | None) -> _Dow
     absolute = urljoin(api.url("/"), url)
     if origin(absolute) == origin(api.url("/")):
         return _Download(absolute, api.access(item, scoped=False), api.authorization.headers)
-    return _Download(contact(api.http, absolute), _Signed(what))
+    return _Download(contact(api.http, absolute), Signed(what))
 
 
 def _only(value: object, what: str) -> str:

@@ -50,6 +50,15 @@ class Claim:
     digest: Digest
 
 
+def file_claims(artifact: Artifact, folder: str, beside: str) -> tuple[Claim, ...]:
+    """Return the claims on the folder of an artifact's files, and on the signature beside it."""
+    whole = Claim(folder, artifact.root)
+    if not (signature := artifact.signature):
+        return (whole,)
+    # As if it were a folder: another version may be called like the signature of this one.
+    return (whole, Claim(f"{beside}/", signature.digest))
+
+
 @dataclass(frozen=True, slots=True)
 class Replaced:
     """A name that pointed at other content before this run, for the receipt and for people."""

@@ -21,7 +21,7 @@ from bundle.artifact import KINDS
 from bundle.digest import BLOCK, Digest
 from bundle.errors import TargetError, VerificationError
 from importer.targets import layout, marker
-from importer.targets.base import Claim, Replaced
+from importer.targets.base import Claim, Replaced, file_claims
 from importer.targets.naming import Naming
 from importer.targets.tree import Tree, write_all
 
@@ -77,7 +77,8 @@ class Folder:
     def claims(self, artifact: Artifact) -> tuple[Claim, ...]:
         """Return the version folder, or the tags in the layout."""
         if artifact.kind not in _LAYOUT_KINDS:
-            return (Claim(f"{self.place(artifact)}/", artifact.root),)
+            beside = str(self._root / self._naming.signature(artifact))
+            return file_claims(artifact, f"{self.place(artifact)}/", beside)
         names = layout.entries(artifact, self._naming.repository(artifact, self.label))
         return tuple(
             Claim(f"oci:{self._root / OCI}:{name}", Digest(entry["digest"]))
@@ -122,6 +123,8 @@ class Folder:
         """Return where the content may lie; it is put to the last of them."""
         if artifact.kind in _LAYOUT_KINDS:
             return (f"{OCI}/blobs/sha256/{content.digest.hex}",)
+        if artifact.is_signature(content):
+            return (self._naming.signature(artifact), f"{self._staged(artifact)}.sigstore")
         if not content.path:
             return ()
         final = f"{self._naming.folder(artifact)}/{content.path}"
@@ -187,6 +190,7 @@ class Folder:
         complete = marker.compose(artifact)
         through = f"{_WORK}/partial/{_key(folder)}"
         if self._tree.status(folder) is None:
+            self._place_signature(artifact)
             self._tree.write(f"{staged}/{marker.NAME}", complete, through=through)
             self._tree.move(staged, folder)
             return True
@@ -197,9 +201,11 @@ class Folder:
         ]
         mark = f"{folder}/{marker.NAME}"
         before = self._tree.read(mark, marker.LIMIT)
-        changed = bool(waiting) or before != complete
+        signed = artifact.signature is None or self._holds_signature(artifact.signature, artifact)
+        changed = bool(waiting) or before != complete or not signed
         if changed:
             self._withdraw(artifact, mark, before)
+            self._place_signature(artifact)
             for file in waiting:
                 self._tree.move(f"{staged}/{file.path}", f"{folder}/{file.path}")
             self._tree.write(mark, complete, through=through)
@@ -210,16 +216,28 @@ class Folder:
         """Remove the marker before what it vouches for, and the files that only it has named."""
         if before is None:
             return
-        where = str(self._root / mark)
-        root, files = marker.read(before, where)
+        old = marker.read(before, str(self._root / mark))
         self._tree.remove(mark)
-        if root == artifact.root:
+        beside = self._naming.signature(artifact)
+        if old.signature and not artifact.signature and self._holds(beside, old.signature, None):
+            self._tree.remove(beside)
+        if old.root == artifact.root:
             return
         folder = self._naming.folder(artifact)
-        self.replaced.append(Replaced(str(self._root / folder), root, artifact.root))
-        for path, digest in marker.stale(files, artifact).items():
+        self.replaced.append(Replaced(str(self._root / folder), old.root, artifact.root))
+        for path, digest in marker.stale(old.files, artifact).items():
             if self._holds(f"{folder}/{path}", digest, None):
                 self._tree.remove(f"{folder}/{path}")
+
+    def _holds_signature(self, signature: Content, artifact: Artifact) -> bool:
+        return self._holds(self._naming.signature(artifact), signature.digest, signature.size)
+
+    def _place_signature(self, artifact: Artifact) -> None:
+        """Put the signature beside the folder, before the marker says that all is there."""
+        signature = artifact.signature
+        if signature and not self._holds_signature(signature, artifact):
+            final, staged = self._places(artifact, signature)
+            self._tree.move(staged, final)
 
 
 def _key(text: str) -> str:

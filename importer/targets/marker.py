@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bundle.artifact import path_fault
@@ -26,11 +27,23 @@ def compose(artifact: Artifact) -> bytes:
         for file in sorted(artifact.files, key=lambda file: file.path)
     ]
     body = {"apiVersion": "dray/v1", "kind": "Complete", "artifact": artifact.name}
-    return dump_json({**body, "root": str(artifact.root), "files": files})
+    body["root"] = str(artifact.root)
+    if signature := artifact.signature:
+        body["signature"] = str(signature.digest)
+    return dump_json({**body, "files": files})
 
 
-def read(data: bytes, where: str) -> tuple[Digest, dict[str, Digest]]:
-    """Return the root and the files of the marker found at ``where``.
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """What a marker says: the artifact's root, its files by path, and the signature beside them."""
+
+    root: Digest
+    files: dict[str, Digest]
+    signature: Digest | None = None
+
+
+def read(data: bytes, where: str) -> Marker:
+    """Return what the marker found at ``where`` says.
 
     Raises :class:`TargetError` when it is none: nobody but dray writes a file of that name.
     """
@@ -52,7 +65,7 @@ def read(data: bytes, where: str) -> tuple[Digest, dict[str, Digest]]:
         if path_fault(path) or path == NAME:
             raise item.wrong("path", "is not a safe path")
         files[path] = item.digest("digest")
-    return root, files
+    return Marker(root, files, fields.digest("signature") if "signature" in fields else None)
 
 
 def stale(before: dict[str, Digest], artifact: Artifact) -> dict[str, Digest]:

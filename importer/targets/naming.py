@@ -27,6 +27,7 @@ KIND_FOLDERS = {
 NIM = "nim"
 LAYOUTS = (NIM,)
 """Other layouts than folders by kind, name and version."""
+SIGNATURE_ENDING = ".sigstore"
 _NGC = "ngc/"
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 REPOSITORY = rf"{_COMPONENT}(?:/{_COMPONENT})*"
@@ -102,6 +103,13 @@ class Naming:
                     hint="use a shorter prefix, or a map: rule in a target file",
                 )
         return folder
+
+    def signature(self, artifact: Artifact) -> str:
+        """Return where the publisher's signature of the files goes: beside their folder.
+
+        Not into it: the signature is over all that is in there.
+        """
+        return self.folder(artifact) + SIGNATURE_ENDING
 
     def key(self, artifact: Artifact, path: str) -> str:
         """Return the key of one of the artifact's files in an object store.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bundle.errors import TargetError
 from importer.targets import marker
-from importer.targets.base import Claim, Replaced
+from importer.targets.base import Claim, Replaced, file_claims
 from importer.targets.bucket import AbsentError, Bucket, Store
 from importer.targets.naming import Naming
 from importer.targets.uploads import Journal, Uploads
@@ -58,30 +58,33 @@ class S3:
 
     def claims(self, artifact: Artifact) -> tuple[Claim, ...]:
         """Return the folder, which has the marker, and where the files are if that is elsewhere."""
-        folder = f"s3://{self._bucket.store.bucket}/{self._naming.folder(artifact)}/"
+        bucket = f"s3://{self._bucket.store.bucket}/"
+        folder = f"{bucket}{self._naming.folder(artifact)}/"
         for file in artifact.files:
             self._key(artifact, file)
-        places = dict.fromkeys((folder, self.place(artifact)))
-        return tuple(Claim(place, artifact.root) for place in places)
+        claims = file_claims(artifact, folder, bucket + self._naming.signature(artifact))
+        place = self.place(artifact)
+        return claims if place == folder else (*claims, Claim(place, artifact.root))
 
     def has(self, artifact: Artifact, content: Content) -> bool:
         """Whether the object is visible with this size and, in its metadata, this SHA-256.
 
         What is no file (an OCI manifest, its config) is not stored here, and so never missing.
         """
-        return not content.path or self._holds(self._key(artifact, content), content)
+        key = self._key(artifact, content)
+        return not key or self._holds(key, content)
 
     def put(
         self, artifact: Artifact, content: Content, blob: Blob, on_bytes: Callable[[int], object]
     ) -> str:
         """Upload one file without making it visible; an empty one is only verified."""
-        if not content.path:
+        key = self._key(artifact, content)
+        if not key:
             return "uploaded"
         if not content.size:
             for _none in blob.blocks():
                 pass
             return "uploaded"
-        key = self._key(artifact, content)
         try:
             self._uploads.send(key, blob, on_bytes)
         except AbsentError:
@@ -94,7 +97,7 @@ class S3:
         complete = marker.compose(artifact)
         before = self._bucket.read(mark, marker.LIMIT)
         with ThreadPoolExecutor(_WORKERS, "publish") as pool:
-            files = list(artifact.files)
+            files = [content for content in artifact.contents if self._key(artifact, content)]
             there = pool.map(lambda file: self.has(artifact, file), files)
             missing = [file for file, has in zip(files, there, strict=True) if not has]
             if before == complete and not missing:
@@ -109,7 +112,10 @@ class S3:
         self._bucket.close()
 
     def _key(self, artifact: Artifact, content: Content) -> str:
-        return self._naming.key(artifact, content.path)
+        """Return the key of a content, or nothing for what is not stored."""
+        if artifact.is_signature(content):
+            return self._naming.signature(artifact)
+        return self._naming.key(artifact, content.path) if content.path else ""
 
     def _holds(self, key: str, content: Content) -> bool:
         if (key, content.digest) in self._there:
@@ -137,13 +143,18 @@ class S3:
         """Remove the marker before what it vouches for, and the objects that only it has named."""
         if before is None:
             return
-        root, files = marker.read(before, f"s3://{self._bucket.store.bucket}/{mark}")
+        old = marker.read(before, f"s3://{self._bucket.store.bucket}/{mark}")
         self._bucket.call("delete_object", mark)
-        if root == artifact.root:
+        if old.signature and not artifact.signature:
+            self._remove(self._naming.signature(artifact), old.signature)
+        if old.root == artifact.root:
             return
-        self.replaced.append(Replaced(self.place(artifact), root, artifact.root))
-        for path, digest in marker.stale(files, artifact).items():
-            key = self._naming.key(artifact, path)
-            found = self._bucket.head(key)
-            if found and found[1] == digest.hex:
-                self._bucket.call("delete_object", key)
+        self.replaced.append(Replaced(self.place(artifact), old.root, artifact.root))
+        for path, digest in marker.stale(old.files, artifact).items():
+            self._remove(self._naming.key(artifact, path), digest)
+
+    def _remove(self, key: str, digest: Digest) -> None:
+        """Remove an object that holds what an earlier artifact brought, and nothing else."""
+        found = self._bucket.head(key)
+        if found and found[1] == digest.hex:
+            self._bucket.call("delete_object", key)

