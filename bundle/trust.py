@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, Any
 from bundle import instant, signature
 from bundle.decode import Fields, dump_json, parse_json, spell
 from bundle.errors import DrayError, NotTrusted, UsageError
+from bundle.quorum import MAX_ROLES, Ballot, Role, Signers, Stream, fill
 from bundle.signature import SIGNER, PublicKey
 
 if TYPE_CHECKING:
     import pathlib
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from bundle.decode import Fault, Path
+    from bundle.digest import Digest
 
 MEDIA_TYPE = "application/vnd.dray.trust.v1+json"
 MAX_BYTES = 1 << 20
@@ -34,18 +36,6 @@ STREAM = r"[a-z0-9][a-z0-9-]{0,39}"
 
 
 @dataclass(frozen=True, slots=True)
-class Role:
-    """Names of keys, and how many of them must have signed.
-
-    ``epoch`` counts the restarts of a stream's sequence; it is 0 for the root role.
-    """
-
-    keys: tuple[str, ...]
-    threshold: int
-    epoch: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Verified:
     """Who signed some bytes, and which signature files counted for nothing, with the reason."""
 
@@ -54,19 +44,11 @@ class Verified:
 
 
 @dataclass(frozen=True, slots=True)
-class Signers:
-    """Who signed for a stream, of those who may: the evidence that goes into the receipt."""
-
-    names: tuple[str, ...]
-    threshold: int
-    epoch: int
-
-
-@dataclass(frozen=True, slots=True)
 class Trust:
     """A trust file; see ``schemas/README.md``, "Trust file".
 
-    ``anywhere`` is the role for streams that ``streams`` does not name. No file can say so: it is
+    ``people`` says whose a key is, by the key's name; a key that it lacks is of a person of its own
+    name. ``anywhere`` is for streams that ``streams`` does not name. No file can say so: it is
     there for a single key that somebody names on the command line. ``expires`` is None only then.
     """
 
@@ -74,8 +56,9 @@ class Trust:
     expires: datetime | None
     keys: Mapping[str, PublicKey]
     root: Role
-    streams: Mapping[str, Role]
-    anywhere: Role | None = None
+    streams: Mapping[str, Stream]
+    anywhere: Stream | None = None
+    people: Mapping[str, str] = field(default_factory=dict)
 
     def verified_by(self, data: bytes, signature_files: Mapping[str, bytes]) -> Verified:
         """Find whose signatures verify over ``data``, of which not a byte is parsed.
@@ -132,17 +115,26 @@ class Trust:
         few of the stream's keys signed.
         """
         self.check_current(now)
-        role = self.streams.get(stream, self.anywhere)
-        if role is None:
+        wanted = self.streams.get(stream, self.anywhere)
+        if wanted is None:
             known = ", ".join(sorted(self.streams)) or "none"
             raise NotTrusted(
                 f"nobody is trusted to sign for the stream {stream!r}",
                 hint=f"streams in the trust file: {known}; a new one takes a new trust file",
             )
-        counted = self._count(role, signers.names)
-        if len(counted) < role.threshold:
-            raise _too_few(f"the stream {stream!r}", role, counted, signers)
-        return Signers(counted, role.threshold, role.epoch)
+        ballot = self.ballot(wanted.roles, signers)
+        if not ballot.is_enough():
+            raise ballot.too_few(f"the stream {stream!r}", signers.ignored)
+        return ballot.signers(wanted.epoch)
+
+    def ballot(self, roles: tuple[Role, ...], signers: Verified) -> Ballot:
+        """Return the count of ``signers`` for ``roles``."""
+        # By key and not by name: whoever built this object may have given one key two names.
+        whose: dict[Digest, str] = {}
+        for name, key in self.keys.items():
+            whose.setdefault(key.fingerprint, self.people.get(name, name))
+        people = {name: whose[key.fingerprint] for name, key in self.keys.items()}
+        return Ballot(roles, people, {name: people[name] for name in signers.names})
 
     def check_current(self, now: datetime) -> None:
         """Raise :class:`NotTrusted` when the trust file has expired at ``now``."""
@@ -152,27 +144,21 @@ class Trust:
                 hint=f"bring version {self.version + 1}, signed by its root keys",
             )
 
-    def _count(self, role: Role, names: Iterable[str]) -> tuple[str, ...]:
-        # By key and not by name: whoever built this object may have given one key two names.
-        seen = {self.keys[name].fingerprint: name for name in sorted(names) if name in role.keys}
-        return tuple(sorted(seen.values()))
-
     def to_dict(self) -> dict[str, Any]:
         """Return the document; a single key given by hand has none and raises ``ValueError``."""
         if self.expires is None or self.anywhere is not None:
             msg = "a single key is no trust file"
             raise ValueError(msg)
-        streams = {
-            name: {"keys": list(role.keys), "threshold": role.threshold, "epoch": role.epoch}
-            for name, role in self.streams.items()
-        }
         return {
             "mediaType": MEDIA_TYPE,
             "version": self.version,
             "expires": instant.spell(self.expires),
-            "keys": [{"name": name, "pem": key.pem} for name, key in self.keys.items()],
-            "root": {"keys": list(self.root.keys), "threshold": self.root.threshold},
-            "streams": streams,
+            "keys": [
+                {"name": name, "pem": key.pem, **_if("person", self.people.get(name, ""))}
+                for name, key in self.keys.items()
+            ],
+            "root": _spelled(self.root),
+            "streams": {name: _stream_spelled(stream) for name, stream in self.streams.items()},
         }
 
     def to_bytes(self) -> bytes:
@@ -190,25 +176,25 @@ _OTHER_BYTES = _Reason("it was made for other bytes")
 _SKIPPED = _Reason(f"it is beyond the {MAX_SIGNATURES} files that are looked at")
 
 
-def _too_few(what: str, role: Role, counted: tuple[str, ...], signers: Verified) -> NotTrusted:
-    missing = role.threshold - len(counted)
-    message = f"{what} needs {role.threshold} signature{'s' if role.threshold > 1 else ''}"
-    message += f" of {', '.join(role.keys)}; {missing} missing"
-    message += f", signed by {', '.join(counted)}" if counted else ""
-    if others := sorted(signers.names - set(counted)):
-        message += f"; {', '.join(others)} signed but may not"
-    for name, reason in list(signers.ignored.items())[:4]:
-        message += f"; {name}: {reason}"
-    waiting = [name for name in role.keys if name not in counted]
-    who = waiting[0] if len(waiting) == 1 else f"one of {', '.join(waiting)}"
-    return NotTrusted(message, hint=f"let {who} add a signature: dray sign DIR")
+def _if(key: str, text: str) -> dict[str, str]:
+    return {key: text} if text else {}
+
+
+def _spelled(role: Role) -> dict[str, object]:
+    return {**_if("name", role.name), "keys": list(role.keys), "threshold": role.threshold}
+
+
+def _stream_spelled(stream: Stream) -> dict[str, object]:
+    named = any(role.name for role in stream.roles)
+    roles = [_spelled(role) for role in stream.roles]
+    return {**({"roles": roles} if named else roles[0]), "epoch": stream.epoch}
 
 
 def single_key(pem: str | bytes, name: str = "key") -> Trust:
     """Trust one key for every stream, with no end: what ``--key PUB`` means."""
     key = PublicKey.from_pem(pem, what=f"the key {name!r}")
     role = Role((name,), 1)
-    return Trust(0, None, {name: key}, role, {}, anywhere=role)
+    return Trust(0, None, {name: key}, role, {}, anywhere=Stream((role,)))
 
 
 def load(path: pathlib.Path) -> Trust:
@@ -261,9 +247,9 @@ def accept_next(current: Trust, data: bytes, signature_files: Mapping[str, bytes
 
 def _require_root(trust: Trust, data: bytes, files: Mapping[str, bytes], what: str) -> None:
     signers = trust.verified_by(data, files)
-    counted = trust._count(trust.root, signers.names)
-    if len(counted) < trust.root.threshold:
-        raise _too_few(what, trust.root, counted, signers)
+    ballot = trust.ballot((trust.root,), signers)
+    if not ballot.is_enough():
+        raise ballot.too_few(what, signers.ignored)
 
 
 def _read(data: bytes, fault: Fault) -> Trust:
@@ -278,13 +264,14 @@ def _read(data: bytes, fault: Fault) -> Trust:
         raise fields.wrong("mediaType", f"is {media_type[:80]!r}", hint)
     version = fields.integer("version", low=1)
     expires = _moment(fields, "expires")
-    keys = _keys(fields)
+    keys, people = _keys(fields)
     trust = Trust(
         version=version,
         expires=expires,
         keys=keys,
-        root=_role(_object(fields, "root"), keys, epoch=False),
-        streams=_streams(_object(fields, "streams"), keys),
+        root=_role(_object(fields, "root"), keys, people, ("keys", "threshold")),
+        streams=_streams(_object(fields, "streams"), keys, people),
+        people=people,
     )
     fields.done(("mediaType", "version", "expires", "keys", "root", "streams"))
     return trust
@@ -302,8 +289,9 @@ def _moment(fields: Fields, key: str) -> datetime:
         raise fields.wrong(key, f"is {error}") from None
 
 
-def _keys(fields: Fields) -> dict[str, PublicKey]:
+def _keys(fields: Fields) -> tuple[dict[str, PublicKey], dict[str, str]]:
     keys: dict[str, PublicKey] = {}
+    people: dict[str, str] = {}
     for item in fields.objects("keys", required=True):
         name = item.text("name", pattern=SIGNER)
         if name in keys:
@@ -313,11 +301,13 @@ def _keys(fields: Fields) -> dict[str, PublicKey]:
             if known == key:
                 hint = "a key counts once, so it has one name: remove one of the two"
                 raise item.wrong("pem", f"is the key of {other!r} again", hint)
-        item.done(("name", "pem"))
+        if "person" in item:
+            people[name] = item.text("person", pattern=SIGNER)
+        item.done(("name", "pem", "person"))
         keys[name] = key
     if not 1 <= len(keys) <= MAX_KEYS:
         raise fields.wrong("keys", f"has {len(keys)} keys, not from 1 to {MAX_KEYS}")
-    return keys
+    return keys, people
 
 
 def _key(item: Fields) -> PublicKey:
@@ -328,29 +318,60 @@ def _key(item: Fields) -> PublicKey:
         raise item.wrong("pem", f"{error.message}", error.hint) from None
 
 
-def _streams(fields: Fields, keys: Mapping[str, PublicKey]) -> dict[str, Role]:
-    streams: dict[str, Role] = {}
+def _streams(
+    fields: Fields, keys: Mapping[str, PublicKey], people: Mapping[str, str]
+) -> dict[str, Stream]:
+    streams: dict[str, Stream] = {}
     for name in fields.names():
         # Read through a mapping of one, so that a bad name is reported like any other text.
         Fields({"stream": name}, fields.path, fields.fault).text("stream", pattern=STREAM)
-        streams[name] = _role(_object(fields, name), keys, epoch=True)
+        streams[name] = _stream(_object(fields, name), keys, people)
     return streams
 
 
-def _role(fields: Fields, keys: Mapping[str, PublicKey], *, epoch: bool) -> Role:
+def _stream(fields: Fields, keys: Mapping[str, PublicKey], people: Mapping[str, str]) -> Stream:
+    epoch = fields.integer("epoch", 0)
+    if "roles" not in fields:
+        return Stream((_role(fields, keys, people, ("keys", "threshold", "epoch")),), epoch)
+    roles: list[Role] = []
+    for item in fields.objects("roles"):
+        name = item.text("name", pattern=SIGNER)
+        if any(name == role.name for role in roles):
+            raise item.wrong("name", f"{name!r} is there twice")
+        roles.append(_role(item, keys, people, ("name", "keys", "threshold"), name))
+    if not 1 <= len(roles) <= MAX_ROLES:
+        raise fields.wrong("roles", f"has {len(roles)} roles, not from 1 to {MAX_ROLES}")
+    stream = Stream(tuple(roles), epoch)
+    everybody = {key: people.get(key, key) for key in stream.keys}
+    if sum(map(len, fill(roles, everybody))) < stream.threshold:
+        message = f"need {stream.threshold} different people, and there are not so many for them"
+        raise fields.wrong("roles", message, "nobody can fill two roles, nor with two keys")
+    fields.done(("roles", "epoch"))
+    return stream
+
+
+def _role(
+    fields: Fields,
+    keys: Mapping[str, PublicKey],
+    people: Mapping[str, str],
+    known: Sequence[str],
+    name: str = "",
+) -> Role:
     names = fields.texts("keys", pattern=SIGNER)
-    for number, name in enumerate(names):
+    for number, key in enumerate(names):
         path = (*fields.path, "keys", number)
-        if name not in keys:
+        if key not in keys:
             hint = "keys in this file: " + ", ".join(keys)
-            raise fields.fault(path, f"{name!r} is not among the keys", hint)
-        if name in names[:number]:
-            raise fields.fault(path, f"{name!r} is there twice", "")
+            raise fields.fault(path, f"{key!r} is not among the keys", hint)
+        if key in names[:number]:
+            raise fields.fault(path, f"{key!r} is there twice", "")
     if not names:
         raise fields.wrong("keys", "names no key")
     threshold = fields.integer("threshold", low=1)
     if threshold > len(names):
         raise fields.wrong("threshold", f"is {threshold}, but there are {len(names)} keys")
-    role = Role(names, threshold, fields.integer("epoch", 0) if epoch else 0)
-    fields.done(("keys", "threshold", "epoch") if epoch else ("keys", "threshold"))
-    return role
+    if threshold > (several := len({people.get(key, key) for key in names})):
+        hint = "a person counts once, whichever of their keys signed"
+        raise fields.wrong("threshold", f"is {threshold}, but the keys are of {several}", hint)
+    fields.done(known)
+    return Role(names, threshold, name)

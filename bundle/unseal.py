@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from bundle.media import Media
-    from bundle.trust import Signers, Trust
+    from bundle.quorum import Signers
+    from bundle.trust import Trust
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from bundle import instant
-from bundle.trust import Role, Trust
+from bundle.quorum import Role, Stream
+from bundle.trust import Trust
 from bundler.finish import put
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def first(path: Path, stream: str, keys: Mapping[str, PublicKey]) -> Path:
         expires=instant.now() + LIFETIME,
         keys=dict(keys),
         root=Role(names, 1),
-        streams={stream: Role(names, 1)},
+        streams={stream: Stream.of(names, 1)},
     )
     put(path, trust.to_bytes())
     return path

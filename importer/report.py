@@ -29,7 +29,7 @@ def tree(sealed: Sealed, *, files: bool) -> None:
     manifest = sealed.manifest
     say(f"{manifest.name}  created {manifest.created}  expires {manifest.expires}")
     say(f"manifest {sealed.digest}")
-    say(f"signed by {', '.join(sealed.signers.names)} ({sealed.signers.threshold} needed)")
+    say(f"signed by {sealed.signers} ({sealed.signers.threshold} needed)")
     for artifact in manifest.artifacts:
         _artifact(artifact, files=files)
     total = sum(chunk.size for chunk in manifest.chunks)
@@ -73,7 +73,7 @@ def verified(
             }
         )
         return
-    say(f"{manifest.name}: signed by {', '.join(sealed.signers.names)}, manifest {sealed.digest}")
+    say(f"{manifest.name}: signed by {sealed.signers}, manifest {sealed.digest}")
     for note in report.notes:
         say(f"note: {note}")
     absent = {finding.file for finding in report.missing}

@@ -20,7 +20,7 @@ from bundle.artifact import Artifact, Content
 from bundle.decode import compact_json, dump_json
 from bundle.digest import Digest
 from bundle.manifest import Manifest, bundle_name
-from bundle.trust import Role
+from bundle.quorum import Stream
 from bundler import packing
 from bundler.export import Export
 from bundler.finish import finish
@@ -169,9 +169,9 @@ class Bundle:
 def trust_file(path: Path, *signers: str, threshold: int = 1) -> Path:
     """Write a trust file in which ``signers`` may sign for the stream."""
     names = signers or (SIGNER,)
-    role = Role(names, threshold)
+    stream = Stream.of(names, threshold)
     made = keys.trust(
-        *map(keys.signer, names), streams={STREAM: role}, expires=instant.now() + YEAR
+        *map(keys.signer, names), streams={STREAM: stream}, expires=instant.now() + YEAR
     )
     path.write_bytes(made.to_bytes())
     return path

@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from bundle import instant
+from bundle.quorum import Role, Stream
 from bundle.signature import PublicKey, file_names, to_sigstore
-from bundle.trust import Role, Trust
+from bundle.trust import Trust
 from bundler.signing import Signer
 
 if TYPE_CHECKING:
@@ -44,7 +45,9 @@ def signed(data: bytes, *signers: Signer, document: str = "m.json") -> dict[str,
     }
 
 
-def trust(*signers: Signer, streams: Mapping[str, Role] | None = None, **changes: object) -> Trust:
+def trust(
+    *signers: Signer, streams: Mapping[str, Stream] | None = None, **changes: object
+) -> Trust:
     """Return a trust file of these signers; by default each may sign ``prod``, one is enough."""
     names = tuple(one.name for one in signers)
     fields: dict[str, object] = {
@@ -52,6 +55,6 @@ def trust(*signers: Signer, streams: Mapping[str, Role] | None = None, **changes
         "expires": LATER,
         "keys": {one.name: one.public_key for one in signers},
         "root": Role(names, 1),
-        "streams": {"prod": Role(names, 1)} if streams is None else streams,
+        "streams": {"prod": Stream.of(names, 1)} if streams is None else streams,
     }
     return Trust(**(fields | changes))  # type: ignore[arg-type]

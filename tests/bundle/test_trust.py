@@ -11,8 +11,9 @@ import pytest
 
 from bundle import instant, trust
 from bundle.errors import NotTrusted, UsageError
+from bundle.quorum import Role, Signers, Stream
 from bundle.signature import to_sigstore
-from bundle.trust import MAX_SIGNATURES, Role, Signers, Trust
+from bundle.trust import MAX_SIGNATURES, Trust
 from tests.keys import LATER, NOW, signed, signer
 from tests.keys import trust as trust_of
 
@@ -28,7 +29,10 @@ TWO_OF_THREE = trust_of(
     BOB,
     CAROL,
     CI,
-    streams={"prod": Role(("alice", "bob", "carol"), 2, epoch=3), "dev": Role(("ci",), 1)},
+    streams={
+        "prod": Stream.of(("alice", "bob", "carol"), 2, epoch=3),
+        "dev": Stream.of(("ci",), 1),
+    },
 )
 
 
@@ -43,7 +47,7 @@ def test_enough_trusted_signers_are_named_with_the_epoch() -> None:
 
 def test_ed25519_and_p256_count_together() -> None:
     edwards = signer("edwards", "ed25519")
-    held = trust_of(ALICE, edwards, streams={"prod": Role(("alice", "edwards"), 2)})
+    held = trust_of(ALICE, edwards, streams={"prod": Stream.of(("alice", "edwards"), 2)})
     assert check(held, signed(DATA, ALICE, edwards)).names == ("alice", "edwards")
 
 
@@ -90,7 +94,9 @@ def test_two_different_signatures_of_one_key_count_once() -> None:
 
 
 def test_one_key_under_two_names_counts_once_even_without_the_reader() -> None:
-    held = trust_of(ALICE, replace(ALICE, name="al"), streams={"prod": Role(("al", "alice"), 2)})
+    held = trust_of(
+        ALICE, replace(ALICE, name="al"), streams={"prod": Stream.of(("al", "alice"), 2)}
+    )
     verified = trust.Verified(frozenset({"al", "alice"}))
     with pytest.raises(NotTrusted, match="1 missing"):
         held.require(verified, "prod", NOW)
@@ -201,8 +207,20 @@ def prod(**changes: object) -> bytes:
     return edited(lambda document: document["streams"]["prod"].update(changes))
 
 
+ONE = {"keys": ["bob"], "threshold": 1}
+
+
+def roles(*roles: dict[str, object]) -> bytes:
+    return edited(lambda document: document["streams"].update(prod={"roles": list(roles)}))
+
+
 def first_key(**changes: object) -> bytes:
     return edited(lambda document: document["keys"][0].update(changes))
+
+
+def two_of_one(document: dict[str, Any]) -> None:
+    document["keys"][0]["person"] = "bob"
+    document["streams"]["prod"]["threshold"] = 3
 
 
 LIES = {
@@ -245,6 +263,22 @@ LIES = {
     "streams.prod.threshold: is 4, but there are 3": prod(threshold=4),
     "streams.prod.epoch: is -1": prod(epoch=-1),
     "streams.prod.until: is not a known key": prod(until="x"),
+    r"keys\[0\].person: is not allowed": first_key(person="Alice"),
+    "streams.prod.threshold: is 3, but the keys are of 2": edited(two_of_one),
+    "streams.prod.keys: is not a known key": prod(roles=[{**ONE, "name": "builder"}]),
+    "streams.prod.roles: has 0 roles": roles(),
+    "streams.prod.roles: has 9 roles": roles(*({**ONE, "name": f"r{n}"} for n in range(9))),
+    r"streams.prod.roles\[0\]: 'name' is missing": roles(ONE),
+    r"streams.prod.roles\[0\].epoch: is not a known key": roles({**ONE, "name": "a", "epoch": 1}),
+    r"streams.prod.roles\[1\].name: 'a' is there twice": roles(
+        {**ONE, "name": "a"}, {**ONE, "name": "a"}
+    ),
+    r"streams.prod.roles\[0\].keys\[0\]: 'eve' is not": roles(
+        {"name": "a", "keys": ["eve"], "threshold": 1}
+    ),
+    "streams.prod.roles: need 2 different people": roles(
+        {**ONE, "name": "a"}, {**ONE, "name": "b"}
+    ),
 }
 
 
@@ -317,7 +351,7 @@ def test_a_manifest_signed_by_the_root_is_no_trust_file() -> None:
 
 
 def test_a_revoked_key_counts_no_more() -> None:
-    data = replace(NEXT, streams={"prod": Role(("bob", "carol"), 1)}).to_bytes()
+    data = replace(NEXT, streams={"prod": Stream.of(("bob", "carol"), 1)}).to_bytes()
     new = trust.accept_next(ROOT, data, signed(data, ALICE, BOB, CAROL))
     assert check(ROOT, signed(DATA, ALICE)).names == ("alice",)
     with pytest.raises(NotTrusted, match="alice signed but may not"):

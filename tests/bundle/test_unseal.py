@@ -14,8 +14,8 @@ from bundle.digest import Digest
 from bundle.errors import MediaIncomplete, NotTrusted, VerificationError
 from bundle.manifest import Manifest
 from bundle.media import Media
+from bundle.quorum import Stream
 from bundle.state import State
-from bundle.trust import Role
 from bundle.unseal import Sealed, judge, unseal
 from tests import keys
 from tests.factory import SECOND, STRANGER, Bundle, build
@@ -102,7 +102,7 @@ def test_a_renamed_bundle_is_refused(bundle: Bundle) -> None:
 def test_too_few_signatures_are_not_enough_and_strangers_do_not_count(bundle: Bundle) -> None:
     two = [keys.signer(name) for name in ("dray", SECOND)]
     rule = keys.trust(
-        *two, streams={"prod": Role(("dray", SECOND), 2)}, expires=NOW + timedelta(days=1)
+        *two, streams={"prod": Stream.of(("dray", SECOND), 2)}, expires=NOW + timedelta(days=1)
     )
     bundle.lie(lambda _body: None, "dray", STRANGER)
     with pytest.raises(NotTrusted, match=f"{bundle.name}: .*2 signatures.*1 missing"):

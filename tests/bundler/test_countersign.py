@@ -12,7 +12,7 @@ import pytest
 from bundle import instant
 from bundle.errors import NotTrusted, UsageError, VerificationError
 from bundle.media import Media
-from bundle.trust import Role
+from bundle.quorum import Stream
 from bundle.unseal import unseal
 from bundler import countersign
 from bundler.finish import finish
@@ -62,8 +62,8 @@ def bundle(sealed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 def trust(folder: Path, *names: str, threshold: int = 1) -> Path:
     path = folder / "trust.json"
-    role = {"prod": Role(names, threshold)}
-    path.write_bytes(keys.trust(*(keys.signer(name) for name in names), streams=role).to_bytes())
+    streams = {"prod": Stream.of(names, threshold)}
+    path.write_bytes(keys.trust(*(keys.signer(name) for name in names), streams=streams).to_bytes())
     return path
 
 
@@ -72,7 +72,7 @@ def test_two_signatures_satisfy_a_rule_of_two(bundle: Path, tmp_path: Path) -> N
     rule = keys.trust(
         keys.signer("first"),
         keys.signer("second"),
-        streams={"prod": Role(("first", "second"), 2)},
+        streams={"prod": Stream.of(("first", "second"), 2)},
     )
     with pytest.raises(NotTrusted, match="1 missing"):
         unseal(Media.find([bundle]), rule, keys.NOW)

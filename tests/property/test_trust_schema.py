@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 import schemas
 from bundle import trust
 from bundle.errors import UsageError
-from bundle.trust import Role, Trust
+from bundle.quorum import Ballot, Role, Stream
+from bundle.trust import Trust
 from tests.keys import signer
 from tests.keys import trust as trust_of
 
@@ -31,27 +32,43 @@ MOMENTS = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)).map(
 
 BEYOND_SCHEMAS = re.compile(
     r"is there twice|is not among the keys|but there are \d+ keys|again|no such day"
+    r"|but the keys are of|different people"
     r"|is not a public key that can be read|which dray does not take"
 )
 """Faults that tie one place of the document to another, or lie within a key."""
 
 
 @st.composite
-def roles(draw: st.DrawFn, names: list[str], *, epochs: bool) -> Role:
+def roles(draw: st.DrawFn, names: list[str], people: dict[str, str], name: str = "") -> Role:
     chosen = draw(st.lists(st.sampled_from(names), min_size=1, unique=True))
-    threshold = draw(st.integers(1, len(chosen)))
-    return Role(tuple(chosen), threshold, draw(st.integers(0, 2**53 - 1)) if epochs else 0)
+    threshold = draw(st.integers(1, len({people.get(key, key) for key in chosen})))
+    return Role(tuple(chosen), threshold, name)
+
+
+@st.composite
+def streams(draw: st.DrawFn, names: list[str], people: dict[str, str]) -> Stream:
+    epoch = draw(st.integers(0, 2**53 - 1))
+    if draw(st.booleans()):
+        return Stream((draw(roles(names, people)),), epoch)
+    titles = draw(st.lists(SIGNERS, min_size=1, max_size=3, unique=True))
+    made = Stream(tuple(draw(roles(names, people, title)) for title in titles), epoch)
+    everybody = {key: people.get(key, key) for key in names}
+    assume(Ballot(made.roles, everybody, everybody).is_enough())
+    return made
 
 
 @st.composite
 def trusts(draw: st.DrawFn) -> Trust:
     names = draw(st.lists(SIGNERS, min_size=1, max_size=len(KEYS), unique=True))
+    owned = st.dictionaries(st.sampled_from(names), SIGNERS | st.sampled_from(names))
+    people = {name: person for name, person in draw(owned).items() if name in names}
     return Trust(
         version=draw(NUMBERS),
         expires=draw(MOMENTS),
         keys=dict(zip(names, KEYS, strict=False)),
-        root=draw(roles(names, epochs=False)),
-        streams=draw(st.dictionaries(STREAMS, roles(names, epochs=True), max_size=4)),
+        root=draw(roles(names, people)),
+        streams=draw(st.dictionaries(STREAMS, streams(names, people), max_size=3)),
+        people=people,
     )
 
 
@@ -80,7 +97,9 @@ JUNK = st.one_of(
     st.sampled_from([KEYS[0].pem, KEYS[0].pem + " ", KEYS[0].pem.replace("\n", "\r\n")]),
     st.sampled_from([KEYS[0].pem.replace("A", "\u00c4"), KEYS[0].pem[:60], KEYS[0].pem * 2]),
     st.lists(st.sampled_from(["alice", "bob", "bob ", "eve"]), max_size=3),
-    st.dictionaries(st.sampled_from(["keys", "threshold", "epoch", "a", "A"]), st.just(1)),
+    st.dictionaries(
+        st.sampled_from(["keys", "threshold", "epoch", "roles", "name", "a"]), st.just(1)
+    ),
 )
 
 
@@ -99,7 +118,12 @@ BASE: dict[str, Any] = trust_of(
     signer("alice"),
     signer("bob"),
     signer("carol", "ed25519"),
-    streams={"prod": Role(("alice", "bob"), 2, 1), "dev": Role(("carol",), 1)},
+    streams={
+        "prod": Stream.of(("alice", "bob"), 2, 1),
+        "dev": Stream.of(("carol",), 1),
+        "two": Stream((Role(("alice", "bob"), 1, "builder"), Role(("carol",), 1, "releaser")), 3),
+    },
+    people={"carol": "caroline"},
 ).to_dict()
 
 
@@ -117,9 +141,13 @@ def mutations(draw: st.DrawFn) -> object:
             case "remove":
                 del inner[last]
             case "swap":
-                inner[last] = copy.deepcopy(draw(st.sampled_from([BASE["keys"], BASE["streams"]])))
+                inner[last] = copy.deepcopy(
+                    draw(st.sampled_from([BASE["keys"], BASE["streams"], BASE["streams"]["two"]]))
+                )
             case _ if isinstance(inner, dict):
-                inner[draw(st.sampled_from(["extra", "epoch", "lab", "Lab", "lab\n"]))] = draw(JUNK)
+                inner[
+                    draw(st.sampled_from(["extra", "epoch", "roles", "person", "Lab", "lab\n"]))
+                ] = draw(JUNK)
             case _:
                 inner.append(draw(JUNK))
         assume(isinstance(document, dict) and len(document) > 0)

@@ -128,6 +128,14 @@ def swap_key(body: dict[str, object]) -> None:
     body["keys"] = [{"name": factory.SIGNER, "pem": pem}]
 
 
+def releaser_too(body: dict[str, object]) -> None:
+    """Ask for a builder and a releaser, of whom the second has signed as the first's spare key."""
+    role = {"name": "builder", "keys": [factory.SIGNER, factory.SECOND], "threshold": 1}
+    releaser = {"name": "releaser", "keys": [factory.SECOND, "third"], "threshold": 1}
+    body["streams"] = {factory.STREAM: {"roles": [role, releaser]}}
+    body["keys"][1]["person"] = factory.SIGNER  # type: ignore[index]
+
+
 def may_not(bundle: Bundle) -> None:
     """Trust the signer's key for the trust file, and for the stream only another's."""
     factory.trust_file(bundle.trust, factory.SIGNER, factory.SECOND)
@@ -182,6 +190,17 @@ WHO = (
         5,
         "needs 2 signatures of dray, second; 1 missing, signed by dray",
         "let second add a signature: dray sign DIR",
+    ),
+    Lie(
+        "one person's two keys fill two roles",
+        both(
+            believe(factory.SIGNER, factory.SECOND, "third"),
+            in_trust(releaser_too),
+            again(factory.SIGNER, factory.SECOND),
+        ),
+        5,
+        "1 releaser missing, signed by dray (builder); second and dray are one person's",
+        "let third add a signature: dray sign DIR",
     ),
     Lie("a signature counts twice", one_signature_under_two_names, 5, "1 missing"),
     Lie("two signatures of one key count twice", two_signatures_of_one_key, 5, "1 missing"),
