@@ -162,6 +162,15 @@ def parse(data: bytes, *, name: str, limit: int = LIMIT) -> Document:
     return _Reader(name, _decoded(data, name)).document()
 
 
+def parse_all(data: bytes, *, name: str, limit: int = LIMIT) -> list[Document]:
+    """Return every YAML document in ``data`` that says anything; else as :func:`parse`."""
+    if len(data) > limit:
+        raise _fault(f"{name}:1:1", (), f"the file is larger than {limit} bytes", "")
+    reader = _Reader(name, _decoded(data, name), many=True)
+    reader.document()
+    return [document for document in reader.found if document.value is not None]
+
+
 def _decoded(data: bytes, name: str) -> str:
     try:
         text = data.decode("utf-8")
@@ -185,9 +194,11 @@ def _end_of(text: str, name: str) -> str:
 class _Reader:
     """Builds a document from the parser's events: no recursion, no node graph, no constructors."""
 
-    def __init__(self, name: str, text: str) -> None:
+    def __init__(self, name: str, text: str, *, many: bool = False) -> None:
         self.name = name
         self.text = text
+        self.many = many
+        self.found: list[Document] = []
         self.documents = 0
         self.root: tuple[object, _Marks] | None = None
         self.open: list[tuple[dict[str, object] | list[object], _Marks]] = []
@@ -205,6 +216,7 @@ class _Reader:
             yaml.SequenceEndEvent: self.end,
             yaml.AliasEvent: self.alias,
             yaml.DocumentStartEvent: self.start,
+            yaml.DocumentEndEvent: self.finish,
         }
         try:
             while (event := take()) is not None:
@@ -214,8 +226,7 @@ class _Reader:
             raise self.syntax(error) from None
         finally:
             loader.dispose()
-        value, marks = self.root or (None, _Marks(0))
-        return Document(self.name, value, marks)
+        return self.found[0] if self.found else Document(self.name, None, _Marks(0))
 
     def path(self) -> Path:
         """Return the path of the node that comes next."""
@@ -252,10 +263,15 @@ class _Reader:
     def start(self, event: Any) -> None:
         """Take the start of a document."""
         self.documents += 1
-        if self.documents > 1:
+        if self.documents > 1 and not self.many:
             raise self.fault(event, "a second document starts here", "write one file for each")
         if event.version or event.tags:
             raise self.fault(event, "YAML directives are not allowed", "leave the % line out")
+
+    def finish(self, _event: Any) -> None:
+        """Take the end of a document."""
+        value, marks = self.root or (None, _Marks(0))
+        self.found.append(Document(self.name, value, marks))
 
     def alias(self, event: Any) -> None:
         """Refuse an alias."""

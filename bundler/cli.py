@@ -17,6 +17,7 @@ from bundle.options import (
     say,
     warn,
 )
+from bundler.adopt.command import adopt
 from bundler.connect import login_options
 from bundler.doctor.command import doctor
 from bundler.exporting import export
@@ -30,7 +31,7 @@ SPEC = click.Path(dir_okay=False, path_type=Path)
 
 def commands() -> list[click.Command]:
     """Return the commands of the low side."""
-    return [init, keygen, doctor, lock, export, sign]
+    return [init, adopt, keygen, doctor, lock, export, sign]
 
 
 @command("init")

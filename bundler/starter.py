@@ -71,10 +71,11 @@ expires: 180d
 
 def text(stream: str) -> str:
     """Return the starter spec for ``stream``."""
-    return TEXT.format(spec=SPEC, stream=_quoted(stream), zeros="0" * 64, zeros40="0" * 40)
+    return TEXT.format(spec=SPEC, stream=quoted(stream), zeros="0" * 64, zeros40="0" * 40)
 
 
-def _quoted(stream: str) -> str:
+def quoted(stream: str) -> str:
+    """Return the name of a stream as YAML has it."""
     # A stream named true or 2026 would be no text without quotes.
     return stream if re.fullmatch(r"[a-z-]*", stream) and stream not in _WORDS else f'"{stream}"'
 

@@ -23,6 +23,9 @@ from bundle.media import Media
 from bundle.reader import Reader
 from bundle.verify import verify
 from bundler import lock, oci, spec
+from bundler.adopt import files as adopted
+from bundler.adopt import write
+from bundler.adopt.found import Found
 from bundler.sources import chartfile, helmindex, ngc_answers, ngc_listing
 from bundler.sources.ngc_api import Item
 from importer import destinations
@@ -98,6 +101,14 @@ def yaml(data: bytes) -> None:
 def spec_file(data: bytes) -> None:
     """A spec."""
     spec.parse(data, HERE)
+
+
+def adopt(data: bytes) -> None:
+    """A list of another tool: what is read of it makes a spec, or is refused."""
+    found = Found()
+    comments = adopted.read(data, "list.yaml", found)
+    found.check()
+    spec.parse(write.text(found, comments, write.Wish("lab", (), "seen")).encode(), HERE)
 
 
 def lock_file(data: bytes) -> None:
@@ -240,6 +251,7 @@ TARGETS: dict[str, Target] = {
     "state": memory,
     "yaml": yaml,
     "spec": spec_file,
+    "adopt": adopt,
     "lock": lock_file,
     "target-file": target_file,
     "image": image,
