@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from bundle import parity
 from bundle.artifact import Artifact, Content
 from bundle.chunks import Chunk, Part, StoredBlob, check_geometry, chunk_name, index_json
 from bundle.decode import Fields, Path, dump_json, parse_json, spell
 from bundle.errors import DrayError, VerificationError
+from bundle.parity import Group
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,6 +76,7 @@ class Manifest:
     media: tuple[Medium, ...]
     files: tuple[File, ...]
     previous: Previous | None = None
+    parity: tuple[Group, ...] = ()
 
     @property
     def name(self) -> str:
@@ -135,6 +138,8 @@ class Manifest:
             {"name": item.name, "size": item.size, "digest": str(item.digest)}
             for item in self.files
         ]
+        if self.parity:
+            body["parity"] = [group.to_dict() for group in self.parity]
         return body
 
     def to_bytes(self) -> bytes:
@@ -157,6 +162,9 @@ class Manifest:
         check_geometry(manifest.artifacts, manifest.blobs, manifest.chunks, _fault)
         _check_media(manifest)
         _check_names(manifest)
+        sizes = {file.name: file.size for file in manifest.files}
+        media = len(manifest.media)
+        parity.check(manifest.name, manifest.parity, manifest.chunks, sizes, media, _fault)
         return manifest
 
 
@@ -193,6 +201,7 @@ def _read(fields: Fields) -> Manifest:
         media=tuple(_medium(item) for item in fields.objects("media", required=True)),
         files=tuple(_file(item) for item in fields.objects("files", required=True)),
         previous=_previous(fields),
+        parity=tuple(Group.read(item) for item in fields.objects("parity")),
     )
 
 
@@ -238,6 +247,7 @@ def _check_names(manifest: Manifest) -> None:
             raise _fault(("artifacts",), f"names {artifact.name} twice", "")
         artifacts.add(artifact.name)
     names = [chunk.name for chunk in manifest.chunks] + [file.name for file in manifest.files]
+    names += [file.name for group in manifest.parity for file in group.files]
     if len({name.casefold() for name in names}) != len(names):
         raise _fault(("files",), "names a file twice", "")
     start = manifest.name + "."

@@ -50,8 +50,12 @@ class Reader:
         """Say on which medium a chunk belongs."""
         for medium in self.manifest.media:
             if number in medium.chunks:
-                return f"it belongs on medium {medium.number} of {len(self.manifest.media)}"
+                return self.medium_hint(medium.number)
         return ""
+
+    def medium_hint(self, number: int) -> str:
+        """Say that something belongs on a medium."""
+        return f"it belongs on medium {number} of {len(self.manifest.media)}"
 
     def part_blocks(self, blob: StoredBlob, number: int, offset: int = 0) -> Iterator[bytes]:
         """Yield the bytes of one part from ``offset`` on; header and padding are compared too."""

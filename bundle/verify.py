@@ -70,19 +70,22 @@ def verify(
     on_bytes: Callable[[int], object] = lambda _count: None,
     workers: int | None = None,
     deep: bool = True,
+    parity: bool = True,
 ) -> Report:
     """Check every file of the bundle that is here, and say what is not.
 
     With ``deep`` false only names, types, sizes, the small files and both ends of each chunk are
-    checked; no blob is read.
+    checked; no blob is read. With ``parity`` false recovery data may be missing or damaged, as
+    for an import.
     """
     run = _Run(manifest, media, on_bytes)
     run.check_files(ends=not deep)
+    spare = run.check_parity() if parity else []
     run.check_foreign()
     if deep:
         shallow = len(run.report.bad)
         with ThreadPoolExecutor(workers or os.cpu_count() or 2) as pool:
-            list(pool.map(lambda unit: unit(), run.units()))
+            list(pool.map(lambda unit: unit(), run.units() + spare))
         # Threads find things in any order. A wrong size, found before, explains what follows.
         run.report.bad[shallow:] = sorted(run.report.bad[shallow:], key=lambda f: f.message)
         run.explain_swaps()
@@ -140,6 +143,19 @@ class _Run:
                 check = partial(self._size, path, chunk, ends=ends)
                 self._guard(path, self._users(chunk), check)
 
+    def check_parity(self) -> list[Callable[[], None]]:
+        """Check that the parity files are here; return what is left to do: to read them."""
+        units: list[Callable[[], None]] = []
+        for file in (file for group in self.manifest.parity for file in group.files):
+            places = self.media.places(file.name)
+            for path in places:
+                whole = partial(self._whole, path, file.size, file.digest)
+                units.append(partial(self._guard, path, (), whole))
+            if not places:
+                hint = self.reader.medium_hint(file.medium)
+                self._miss(file.name, "is missing", hint, ())
+        return units
+
     def _whole(self, path: Path, size: int, digest: Digest) -> None:
         with self.media.open(path) as handle:
             found = os.fstat(handle).st_size
@@ -166,6 +182,7 @@ class _Run:
             f.name for f in self.manifest.files
         }
         known.add(f"{self.manifest.name}.manifest.json")
+        known |= {file.name for group in self.manifest.parity for file in group.files}
         for name, places in sorted(self.media.listing.items()):
             if name in known or self.media.is_signature(name):
                 continue

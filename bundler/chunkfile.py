@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from bundle import ustar
 from bundle.digest import Digest
 from bundle.errors import TransferError
-from bundler.readback import reading_back
+from bundler.readback import BUFFER, reading_back
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from pathlib import Path
 
 PARTIAL = ".partial"
@@ -31,6 +31,9 @@ class MediumError(TransferError):
 
 class ReadBackError(MediumError):
     """The medium returned other bytes than were written; ``digests`` are the blobs concerned."""
+
+    chunk = 0
+    """The chunk's number, where whoever seals it has said so."""
 
     def __init__(self, message: str, digests: tuple[Digest, ...]) -> None:
         hint = "they are fetched again; if it happens twice, the medium or the memory is faulty"
@@ -106,6 +109,18 @@ class ChunkFile:
 
         Raises :class:`ReadBackError` when a span came back with other bytes than were written.
         """
+        blocks = self.sealing(prefix, spans)
+        while True:
+            try:
+                on_bytes(len(next(blocks)))
+            except StopIteration as end:
+                sealed: Sealed = end.value
+                return sealed
+
+    def sealing(
+        self, prefix: bytes, spans: Sequence[Span], buffer: int = BUFFER
+    ) -> Generator[memoryview, None, Sealed]:
+        """Do as :meth:`seal`, and yield what is read back, ``buffer`` bytes at a time."""
         end = len(prefix) + sum(ustar.span(span.size) for span in spans)
         with self.writing() as handle:
             write_all(handle, prefix, 0)
@@ -113,26 +128,41 @@ class ChunkFile:
             os.ftruncate(handle, end + len(ustar.TRAILER))
             os.fsync(handle)
         with medium_errors(self.path):
-            sealed = self._read_back(prefix, spans, on_bytes)
+            sealed = yield from self._read_back(prefix, spans, buffer)
             self.partial.rename(self.path)
             sync_folder(self.path.parent)
         return sealed
 
+    def reading_again(
+        self, known: Sealed, buffer: int = BUFFER
+    ) -> Generator[memoryview, None, Sealed]:
+        """Yield the bytes of a chunk that is sealed; raise when they are others than then."""
+        whole = hashlib.sha256()
+        with medium_errors(self.path), reading_back(self.path, buffer) as blocks:
+            for block in blocks:
+                whole.update(block)
+                yield block
+        if whole.hexdigest() != known.digest.hex:
+            message = f"{self.path.name} on the medium has other bytes than when it was sealed"
+            hint = "remove this file and run again: what was in it is fetched again"
+            raise MediumError(message, hint=hint)
+        return known
+
     def _read_back(
-        self, prefix: bytes, spans: Sequence[Span], on_bytes: Callable[[int], object]
-    ) -> Sealed:
+        self, prefix: bytes, spans: Sequence[Span], buffer: int
+    ) -> Generator[memoryview, None, Sealed]:
         whole = hashlib.sha256()
         checks = [_Check(prefix, 0), *_checks(spans)]
         end = len(prefix) + sum(ustar.span(span.size) for span in spans)
         checks.append(_Check(ustar.TRAILER, end))
         position, current = 0, 0
-        with reading_back(self.partial) as blocks:
+        with reading_back(self.partial, buffer) as blocks:
             for block in blocks:
                 whole.update(block)
                 while current < len(checks) and checks[current].take(block, position):
                     current += 1
                 position += len(block)
-                on_bytes(len(block))
+                yield block
         bad = [check for check in checks if not check.good()]
         if bad or position != end + len(ustar.TRAILER):
             message = f"{self.path.name} on the medium has other bytes than were written"

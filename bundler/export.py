@@ -15,17 +15,21 @@ from bundle.errors import DrayError, SourceError
 from bundler.chunkfile import PARTIAL, ChunkFile, ReadBackError, Span, medium_errors
 from bundler.encodedstage import EncodedStage
 from bundler.fetch import Sink, Stop, check, fetch, unpinned
+from bundler.paritystage import ParityStage
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from bundle.manifest import File
+    from bundle.parity import Group
     from bundler.journal import Journal
     from bundler.lock import LockedArtifact, LockedContent
     from bundler.packing import Piece
     from bundler.plan import Plan
     from bundler.sources.base import OpenAt
+    from bundler.weave import Reading
 
     Opener = Callable[[LockedArtifact, LockedContent], OpenAt]
 
@@ -44,6 +48,8 @@ class Outcome:
     blobs: list[StoredBlob] = field(default_factory=list)
     chunks: list[Chunk] = field(default_factory=list)
     placed: list[int] = field(default_factory=list)
+    parity: tuple[Group, ...] = ()
+    lists: tuple[File, ...] = ()
 
 
 class Export:
@@ -70,6 +76,9 @@ class Export:
         self._left: dict[int, set[Digest]] = {}
         self._again: set[tuple[int, Digest]] = set()
         self._running: dict[Future[None], Digest | int] = {}
+        self.parity: ParityStage | None = None
+        if plan.options.parity:
+            self.parity = ParityStage(plan, bundle, journal, self.chunk, stop, on_sealed)
 
     def _users(self) -> dict[Digest, list[tuple[LockedArtifact, LockedContent]]]:
         found: dict[Digest, list[tuple[LockedArtifact, LockedContent]]] = {}
@@ -111,6 +120,7 @@ class Export:
             self._collect()
             self._collect_encoded(encoded)
             self._sweep()
+            self._protect()
         return self.outcome
 
     def _stage(self) -> EncodedStage:
@@ -135,7 +145,7 @@ class Export:
     def _sweep(self) -> None:
         """Remove partial files, of chunks that the bundle does not have: all of its are sealed."""
         for folder in self.folders():
-            for path in folder.glob(f"{self.bundle}.chunk-*.tar{PARTIAL}"):
+            for path in folder.glob(f"{self.bundle}.*{PARTIAL}"):
                 with medium_errors(path):
                     path.unlink()
 
@@ -202,7 +212,36 @@ class Export:
             left.discard(digest)
             if not left:
                 del self._left[number]
-                self._running[sealers.submit(self._seal, number)] = number
+                self._submit_seal(number, sealers)
+
+    def _submit_seal(self, number: int, sealers: ThreadPoolExecutor) -> None:
+        """Seal a chunk that is complete; with parity, when its whole group is, in one reading."""
+        if self.parity is None or not self.parity.is_planned(group := self.parity.group(number)):
+            self._running[sealers.submit(self._seal, number)] = number
+        elif not self._left.keys() & set(self.parity.groups[group]):
+            self._running[sealers.submit(self.parity.make, group, self._reading)] = number
+
+    def _reading(self, number: int, buffer: int) -> Reading:
+        """Yield a chunk's blocks: in sealing it, or where it is sealed, again."""
+        if known := self.journal.sealed.get(number):
+            return self.chunk(number).reading_again(known, buffer)
+        return self._sealing(number, buffer)
+
+    def _sealing(self, number: int, buffer: int) -> Reading:
+        spans = [self._span(piece) for piece in self.plan.packing.chunks[number - 1]]
+        try:
+            sealed = yield from self.chunk(number).sealing(self.plan.prefix, spans, buffer)
+        except ReadBackError as error:
+            error.chunk = number
+            raise
+        self.journal.write(sealed=number, digest=sealed.digest, parts=list(sealed.parts))
+        return sealed
+
+    def _protect(self) -> None:
+        """Make what parity there is not, and the block list."""
+        if self.parity is not None:
+            made, blocks = self.parity.finish(self.outcome.chunks, self._reading)
+            self.outcome.parity, self.outcome.lists = made, (blocks,)
 
     def _settle(self, future: Future[None], key: Digest | int, todo: deque[Digest]) -> None:
         error = future.exception()
@@ -213,7 +252,7 @@ class Export:
         if isinstance(error, Stop):
             return
         if isinstance(error, ReadBackError) and isinstance(key, int) and key != ENCODED:
-            self._refetch(key, error, todo)
+            self._refetch(error.chunk or key, error, todo)
             return
         if not isinstance(error, SourceError):
             # The medium failed: nothing else can be written there either.
@@ -235,7 +274,7 @@ class Export:
         self._again |= pairs
         self._left.setdefault(number, set())
         others = {piece.chunk for digest in error.digests for piece in self.pieces[digest]}
-        sealing = [future for future, key in self._running.items() if key in others]
+        sealing = [future for future, key in self._running.items() if self._sealed_by(key) & others]
         for future in sealing:
             wait([future])
             if key := self._running.pop(future, None):
@@ -246,6 +285,14 @@ class Export:
                 self._left.setdefault(piece.chunk, set()).add(digest)
             if digest not in todo:
                 todo.append(digest)
+
+    def _sealed_by(self, key: Digest | int) -> set[int]:
+        """Return the chunks that a unit of work seals."""
+        if isinstance(key, Digest) or key == ENCODED:
+            return set()
+        if self.parity is None or not self.parity.is_planned(group := self.parity.group(key)):
+            return {key}
+        return set(self.parity.groups[group])
 
     def _keep(self, digest: Digest) -> None:
         size = self.plan.lock.blobs[digest]

@@ -47,6 +47,13 @@ if TYPE_CHECKING:
     help="Store what shrinks by it as Zstandard; compressed layers stay as they are.",
 )
 @option(
+    "--parity",
+    default="",
+    metavar="K",
+    help="Add a parity file for every K chunks, from which dray repair restores what is damaged "
+    "or lost; K+2 adds two.",
+)
+@option(
     "--key",
     "keys",
     type=FILE,
@@ -62,6 +69,7 @@ def export(  # noqa: PLR0913
     folders: tuple[Path, ...],
     chunk_size: str,
     media: str,
+    parity: str,
     keys: tuple[Path, ...],
     *,
     compress: bool,
@@ -73,7 +81,7 @@ def export(  # noqa: PLR0913
 ) -> None:
     """Lock (if needed), pull, pack and sign what SPEC names, and read it back."""
     from bundle.manifest import bundle_name
-    from bundler import locked, packing, report, run
+    from bundler import locked, packing, report, run, spread
     from bundler.plan import make
     from bundler.spec import load
 
@@ -82,7 +90,13 @@ def export(  # noqa: PLR0913
     capacities = [size(part) for part in media.split(",") if part.strip()]
     if 0 in capacities:
         raise UsageError("a medium of 0 bytes holds nothing", hint="leave --media out for no limit")
-    chosen = run.options(folders, size(chunk_size, packing.PRESETS), capacities, compress=compress)
+    chosen = run.options(
+        folders,
+        size(chunk_size, packing.PRESETS),
+        capacities,
+        compress=compress,
+        parity=spread.parse(parity) if parity else None,
+    )
     plan = make(made, chosen)
     if not plan_only:
         signers = _signers(spec, keys)

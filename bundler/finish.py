@@ -58,8 +58,12 @@ def finish(
         blobs=tuple(outcome.blobs),
         chunks=tuple(outcome.chunks),
         media=plan.media(outcome.placed),
-        files=tuple(File(file, len(data), Digest.of(data)) for file, data in small.items()),
+        files=(
+            *(File(file, len(data), Digest.of(data)) for file, data in small.items()),
+            *outcome.lists,
+        ),
         previous=previous,
+        parity=outcome.parity,
     )
     data = manifest.to_bytes()
     Manifest.from_bytes(data)  # never sign what the other side would refuse
@@ -83,6 +87,8 @@ def _small_files(plan: Plan, outcome: Outcome, name: str) -> dict[str, bytes]:
         f"{name}.trusted-root.json": paperwork.TRUSTED_ROOT,
     }
     rows = [(chunk.name, chunk.digest) for chunk in outcome.chunks]
+    rows += [(file.name, file.digest) for group in outcome.parity for file in group.files]
+    rows += [(file.name, file.digest) for file in outcome.lists]
     rows += [(file, Digest.of(data)) for file, data in files.items()]
     return {**files, f"{name}.sha256sums": paperwork.sha256sums(rows)}
 

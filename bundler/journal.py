@@ -19,6 +19,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@dataclass(frozen=True, slots=True)
+class Woven:
+    """A group whose parities are written: digests of its chunks, sizes and digests of the files.
+
+    ``rows`` is the digest of all their block hashes.
+    """
+
+    members: tuple[Digest, ...]
+    sizes: tuple[int, ...]
+    files: tuple[Digest, ...]
+    rows: Digest
+
+
 @dataclass
 class Journal:
     """One JSON object a line, appended; a torn last line is what a crash leaves and is ignored.
@@ -29,7 +42,8 @@ class Journal:
     a cut blob were written; ``sealed`` are chunks that were read back, by number, with their digest
     and those of their members. Of the blobs that are stored one after another because their stored
     size is not known before, ``encoded`` are those written, in order, and ``frames`` is how far a
-    cut one came: encoding, bytes of the blob, bytes stored.
+    cut one came: encoding, bytes of the blob, bytes stored. ``woven`` are the groups of chunks,
+    from 0, whose parities are written; ``placed`` has their media behind those of the chunks.
     """
 
     path: Path
@@ -41,6 +55,7 @@ class Journal:
     sealed: dict[int, Sealed] = field(default_factory=dict)
     encoded: dict[Digest, tuple[str, tuple[Part, ...]]] = field(default_factory=dict)
     frames: dict[Digest, tuple[str, int, int]] = field(default_factory=dict)
+    woven: dict[int, Woven] = field(default_factory=dict)
     _file: Any = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -109,6 +124,9 @@ class Journal:
                 self.frames.pop(Digest(digest), None)
             case {"frames": digest, "encoding": str(encoding), "plain": int(p), "stored": int(s)}:
                 self.frames[Digest(digest)] = (encoding, p, s)
+            case {"parity": int(number), "members": list(m), "sizes": list(s), "files": list(f)}:
+                digests = tuple(map(Digest, m)), tuple(map(int, s)), tuple(map(Digest, f))
+                self.woven[number] = Woven(*digests, Digest(record["rows"]))
             case {"rewound": digest}:
                 self._rewind(Digest(digest))
             case _:

@@ -13,26 +13,30 @@ from bundle.chunks import chunk_name, index_json, prefix
 from bundle.decode import compact_json
 from bundle.errors import UsageError
 from bundle.manifest import FORMAT, Medium
+from bundle.parity import DIGEST, blocks_of, parity_name
+from bundler import spread
 from bundler.packing import Packing, pack, place, room
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from bundle.digest import Digest
     from bundler.lock import Lock
+    from bundler.spread import Parity
 
 COMPRESSED = ("gzip", "zstd", "bzip2", "xz")
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user chose: chunk size and capacities in bytes, folders, compression."""
+    """What the user chose: chunk size and capacities in bytes, folders, compression, parity."""
 
     folders: tuple[Path, ...]
     chunk_size: int
     media: tuple[int, ...] = ()
     compress: bool = False
+    parity: Parity | None = None
 
 
 @dataclass(frozen=True)
@@ -44,12 +48,14 @@ class Plan:
     packing: Packing
     encode: tuple[Digest, ...]
     placed: tuple[int, ...]
+    parity_placed: tuple[int, ...] = ()
 
     @property
     def digest(self) -> str:
         """Identifies lock and options: a journal of another plan is not gone on with."""
         identity = [FORMAT, self.lock.digest, self.options.chunk_size, list(self.options.media)]
         identity += [len(self.options.folders), self.options.compress]
+        identity += [str(self.options.parity)] if self.options.parity else []
         return hashlib.sha256(compact_json(identity)).hexdigest()
 
     @cached_property
@@ -63,9 +69,25 @@ class Plan:
         return sum(self.lock.blobs.values())
 
     @property
+    def sizes(self) -> tuple[int, ...]:
+        """The size of every chunk; of those whose size is not known, the most that it can be."""
+        return (*self.packing.sizes, *self.tape_sizes)
+
+    @property
+    def parity_sizes(self) -> tuple[int, ...]:
+        """The size of every parity file, or the most that it can be."""
+        parity = self.options.parity
+        return tuple(spread.parity_sizes(self.sizes, parity)) if parity else ()
+
+    @property
+    def spread(self) -> spread.Spread:
+        """The medium of each chunk and parity file."""
+        return spread.Spread(self.placed, self.parity_placed)
+
+    @property
     def most_bytes(self) -> int:
-        """Bytes of all chunks; with compression, the most that they can be."""
-        return sum(self.packing.sizes) + sum(self.tape_sizes)
+        """Bytes of all chunks and parities; with compression, the most that they can be."""
+        return sum(self.sizes) + sum(self.parity_sizes)
 
     @cached_property
     def tape_sizes(self) -> tuple[int, ...]:
@@ -84,6 +106,13 @@ class Plan:
         base = self.options.folders[0] / bundle
         return base / f"medium-{medium + 1}" if len(self.options.media) > 1 else base
 
+    def files(self, bundle: str) -> Iterator[tuple[str, int, int]]:
+        """Yield name, size and medium, from 0, of each chunk and parity file."""
+        for number, (size, medium) in enumerate(zip(self.sizes, self.placed, strict=True), start=1):
+            yield chunk_name(bundle, number), size, medium
+        for name, size, medium in self._parities(bundle):
+            yield name, size, medium - 1
+
     def media(self, placed: Sequence[int]) -> tuple[Medium, ...]:
         """Return the manifest's list of media, given the medium of each chunk."""
         capacities = self.options.media or (0,) * max(1, len(self.options.folders))
@@ -99,21 +128,40 @@ class Plan:
 
     def to_dict(self, bundle: str) -> dict[str, Any]:
         """Return the plan as ``--plan --json`` prints it."""
-        sizes = (*self.packing.sizes, *self.tape_sizes)
+        sizes, parities = self.sizes, self._parities(bundle)
         media = [
             {
                 "medium": medium.number,
                 "capacity": medium.capacity,
                 "folder": str(self.folder(medium.number - 1, bundle)),
                 "chunks": [chunk_name(bundle, number) for number in medium.chunks],
-                "bytes": sum(sizes[number - 1] for number in medium.chunks),
+                "bytes": sum(sizes[number - 1] for number in medium.chunks)
+                + sum(size for _name, size, home in parities if home == medium.number),
+                "parity": [name for name, _size, home in parities if home == medium.number],
             }
             for medium in self.media(self.placed)
         ]
         body: dict[str, Any] = {"bundle": bundle, "lock": str(self.lock.digest)}
         body |= {"artifacts": len(self.lock.artifacts), "blobs": len(self.lock.blobs)}
         body |= {"bytes": self.blob_bytes, "chunkBytes": self.most_bytes, "chunks": len(sizes)}
-        return {**body, "compressed": len(self.encode), "media": media}
+        return {**body, "compressed": len(self.encode), **self._protection(), "media": media}
+
+    def _parities(self, bundle: str) -> list[tuple[str, int, int]]:
+        """Return name, size and medium, from 1, of each parity file."""
+        pairs = zip(self.parity_sizes, self.parity_placed, strict=True)
+        return [
+            (parity_name(bundle, number), size, medium + 1)
+            for number, (size, medium) in enumerate(pairs, start=1)
+        ]
+
+    def _protection(self) -> dict[str, Any]:
+        if (parity := self.options.parity) is None:
+            return {}
+        body: dict[str, Any] = {"chunks": parity.chunks, "files": parity.files}
+        body["groups"] = len(spread.groups(len(self.sizes), parity))
+        body["bytes"] = sum(self.parity_sizes)
+        body["lostMedium"] = spread.is_medium_covered(self.spread, parity)
+        return {"parity": body}
 
 
 def make(lock: Lock, options: Options) -> Plan:
@@ -130,7 +178,10 @@ def make(lock: Lock, options: Options) -> Plan:
         message = f"{len(options.folders)} folders but {len(capacities)} media sizes"
         raise UsageError(message, hint="give one --media size for each --to, or none")
     plan = Plan(lock, options, packing, encode, ())
-    placed = place((*packing.sizes, *plan.tape_sizes), capacities, reserve(lock))
+    if parity := options.parity:
+        found = spread.spread(plan.sizes, parity, capacities, reserve(lock) + list_bytes(plan))
+        return replace(plan, placed=found.chunks, parity_placed=found.files)
+    placed = place(plan.sizes, capacities, reserve(lock))
     return replace(plan, placed=tuple(placed))
 
 
@@ -143,6 +194,11 @@ def reserve(lock: Lock) -> int:
     """Return the bytes kept on every medium for what each of them carries: a generous estimate."""
     contents = sum(len(locked.contents) for locked in lock.artifacts)
     return (1 << 16) + 2 * len(lock.text) + 1200 * contents
+
+
+def list_bytes(plan: Plan) -> int:
+    """Return the bytes of a block list, twice: while an export lasts, its rows lie there too."""
+    return 2 * DIGEST * sum(blocks_of(size) for size in (*plan.sizes, *plan.parity_sizes))
 
 
 def _gaining(lock: Lock) -> set[Digest]:
@@ -162,8 +218,11 @@ def _room(folder: Path, stream: str, options: Options) -> int:
         state = os.statvfs(_existing(folder))
         mine = 0
         for journal in options.folders[0].glob(f"{stream}-[0-9]*/*.journal"):
-            for path in (folder / journal.parent.name).glob("*.chunk-*"):
-                mine += path.stat().st_blocks * 512
+            mine += sum(
+                path.stat().st_blocks * 512
+                for kind in ("chunk", "parity")
+                for path in (folder / journal.parent.name).glob(f"*.{kind}-*")
+            )
     except OSError as error:
         raise UsageError(f"{folder} cannot be read: {os.strerror(error.errno or 0)}") from None
     return max(1, state.f_bavail * state.f_frsize + mine)  # 0 would mean no limit
@@ -173,17 +232,17 @@ def check_space(plan: Plan, bundle: str) -> None:
     """Compare what is still to be written with the free space of each file system."""
     needed: dict[int, int] = {}
     where: dict[int, Path] = {}
-    sizes = (*plan.packing.sizes, *plan.tape_sizes)
-    for chunk, medium in enumerate(plan.placed, start=1):
+    for name, size, medium in plan.files(bundle):
         folder = plan.folder(medium, bundle)
-        device, present = _device(folder), _present(folder / chunk_name(bundle, chunk))
-        needed[device] = needed.get(device, 0) + max(0, sizes[chunk - 1] - present)
+        device, present = _device(folder), _present(folder / name)
+        needed[device] = needed.get(device, 0) + max(0, size - present)
         where.setdefault(device, folder)
+    small = reserve(plan.lock) + (list_bytes(plan) if plan.options.parity else 0)
     for device, count in needed.items():
         state = os.statvfs(_existing(where[device]))
         free = state.f_bavail * state.f_frsize
-        if count + reserve(plan.lock) > free:
-            lack = count + reserve(plan.lock) - free
+        if count + small > free:
+            lack = count + small - free
             message = f"{where[device]} has {free} bytes free, {lack} fewer than the export needs"
             raise UsageError(
                 message, hint="free some space, or spread it with --media or more --to"

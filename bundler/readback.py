@@ -17,14 +17,14 @@ BUFFER = 2 << 20
 
 
 @contextmanager
-def reading_back(path: Path) -> Iterator[Iterator[memoryview]]:
-    """Yield the file's blocks, in order; each is only good until the next one is asked for.
+def reading_back(path: Path, size: int = BUFFER) -> Iterator[Iterator[memoryview]]:
+    """Yield the file's blocks of ``size`` bytes; each is only good until the next is asked for.
 
     ``path`` was synced before. Where the file system has no direct reads, its pages are dropped
     from the cache first, as far as the kernel does that.
     """
     handle, direct = _open(path)
-    buffer = mmap.mmap(-1, BUFFER)  # direct reads need memory that begins at a page
+    buffer = mmap.mmap(-1, size)  # direct reads need memory that begins at a page
     view = memoryview(buffer)
     blocks = _blocks(handle, view, direct=direct)
     try:
@@ -56,7 +56,7 @@ def _blocks(handle: int, view: memoryview, *, direct: bool) -> Generator[memoryv
     offset = 0
     while True:
         try:
-            count = os.preadv(handle, [view], offset)
+            count = _fill(handle, view, offset)
         except OSError as error:
             if not direct or error.errno != errno.EINVAL:
                 raise
@@ -71,6 +71,16 @@ def _blocks(handle: int, view: memoryview, *, direct: bool) -> Generator[memoryv
             yield block
         if direct and count % 512:
             return  # the end of the file: the next direct read would not be aligned
+
+
+def _fill(handle: int, view: memoryview, offset: int) -> int:
+    count = os.preadv(handle, [view], offset)
+    while 0 < count < len(view) and count % 4096 == 0:  # a read that was cut short, not the end
+        more = os.preadv(handle, [view[count:]], offset + count)
+        if not more:
+            break
+        count += more
+    return count
 
 
 def _undirect(handle: int) -> None:

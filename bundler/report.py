@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bundle.options import emit, say
 from bundle.progress import counted, human
+from bundler import spread
 from bundler.run import summary
 
 if TYPE_CHECKING:
@@ -29,10 +30,27 @@ def plan(made: Plan, name: str, *, as_json: bool) -> None:
     say(f"{counted(document['chunks'], 'chunk')}, {most}{human(made.most_bytes)} on the media")
     for medium in document["media"]:
         of = f" of {human(medium['capacity'])}" if medium["capacity"] else ""
-        chunks = f"{counted(len(medium['chunks']), 'chunk')}, {human(medium['bytes'])}{of}"
+        parity = f" + {len(medium['parity'])} parity" if medium["parity"] else ""
+        chunks = f"{counted(len(medium['chunks']), 'chunk')}{parity}, {human(medium['bytes'])}{of}"
         say(f"  medium {medium['medium']}: {chunks} -> {medium['folder']}")
+    if text := protection(made):
+        say(text)
     for locked in made.lock.artifacts:
         say(f"  {locked.artifact.kind:9}{human(locked.artifact.size):>9}  {locked.artifact.name}")
+
+
+def protection(made: Plan) -> str:
+    """Return what the parity costs and covers; empty without one."""
+    if (parity := made.options.parity) is None:
+        return ""
+    each = counted(parity.files, "parity file")
+    size = human(sum(made.parity_sizes))
+    text = f"parity {parity}: {each} for {counted(parity.chunks, 'chunk')}, {size}; "
+    if spread.is_medium_covered(made.spread, parity):
+        return text + "covers damage, lost files and one lost medium"
+    better = spread.advice(len(made.media(())), parity)
+    hint = f" (--parity {better} would)" if better and better != str(parity) else ""
+    return text + f"covers damage and lost files, not a lost medium{hint}"
 
 
 def start(made: Plan, name: str, number: Number) -> None:
@@ -43,6 +61,8 @@ def start(made: Plan, name: str, number: Number) -> None:
     most = "at most " if made.encode else ""
     artifacts = counted(len(made.lock.artifacts), "artifact")
     say(f"{verb} {name}: {artifacts}, {most}{chunks}, {total}")
+    if text := protection(made):
+        say(text)
 
 
 def already(known: Finished, *, as_json: bool) -> None:
@@ -67,6 +87,9 @@ def finished(done: Finished, outcome: Outcome, *, as_json: bool) -> None:
     say(f"manifest {done.digest}")
     sizes = {chunk.number: chunk.size for chunk in done.manifest.chunks}
     for medium, folder in zip(done.manifest.media, done.folders, strict=True):
-        on_it = human(sum(sizes[number] for number in medium.chunks))
-        say(f"  {folder}  {counted(len(medium.chunks), 'chunk')}, {on_it}")
+        on_it = [sizes[number] for number in medium.chunks]
+        files = [file for group in done.manifest.parity for file in group.files]
+        spare = [file.size for file in files if file.medium == medium.number]
+        extra = f" + {len(spare)} parity" if spare else ""
+        say(f"  {folder}  {counted(len(on_it), 'chunk')}{extra}, {human(sum(on_it + spare))}")
     say("carry all of it, then on the other side: dray verify DIR; dray import DIR --to TARGET")

@@ -15,10 +15,12 @@ from bundle.media import Media
 from bundle.progress import bar
 from bundle.state import State, StateFolder, default_folder
 from bundle.verify import verify
+from bundler import spread
 from bundler.chunkfile import medium_errors
 from bundler.export import Export, Outcome, remaining
 from bundler.finish import Finished, finish
 from bundler.journal import Journal, check_idle
+from bundler.paritystage import ROWS, unlink_rows
 from bundler.plan import Options, Plan, check_space
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from bundler.export import Opener
     from bundler.signing import Signer
+    from bundler.spread import Parity
 
 
 @dataclass(frozen=True)
@@ -135,16 +138,18 @@ class Exporting:
         created = instant.spell(instant.now())
         if fresh := not path.exists():
             check_space(self.plan, name)
-        placed = self.plan.placed
+        placed = (*self.plan.placed, *self.plan.parity_placed)
         journal = Journal.open(path, plan=self.plan.digest, created=created, placed=placed)
         try:
-            self.plan = replace(self.plan, placed=journal.placed or placed)
+            self.plan = _placed(self.plan, journal.placed or placed)
             if not fresh:
                 check_space(self.plan, name)
             outcome = self._fetch(name, journal)
             finished = self._finish(name, number.sequence, journal, outcome)
             self._remember(finished)
             self._check(finished)
+            if self.plan.options.parity:
+                unlink_rows(self.plan, name)
             journal.remove()
         finally:
             journal.close()
@@ -205,7 +210,8 @@ class Exporting:
             if Digest.of(data) != finished.digest:
                 raise VerificationError(f"{path} was written with other bytes")
         report = verify(finished.manifest, media, deep=False)
-        report.bad = [finding for finding in report.bad if not finding.file.endswith(".journal")]
+        mine = (".journal", ROWS)
+        report.bad = [finding for finding in report.bad if not finding.file.endswith(mine)]
         report.raise_for_findings()
 
 
@@ -219,6 +225,8 @@ def _same(manifest: Manifest, plan: Plan) -> bool:
         return False
     if [m.capacity for m in manifest.media] != [m.capacity for m in plan.media(())]:
         return False
+    if [(group.chunks, len(group.files)) for group in manifest.parity] != _groups(manifest, plan):
+        return False
     planned = plan.packing.pieces()
     return {
         blob.digest: [(part.chunk, part.offset) for part in blob.parts]
@@ -230,15 +238,28 @@ def _same(manifest: Manifest, plan: Plan) -> bool:
     }
 
 
+def _groups(manifest: Manifest, plan: Plan) -> list[tuple[tuple[int, ...], int]]:
+    parity = plan.options.parity
+    found = spread.groups(len(manifest.chunks), parity) if parity else []
+    return [(group, parity.files) for group in found] if parity else []
+
+
+def _placed(plan: Plan, media: Sequence[int]) -> Plan:
+    """Return the plan with other media for its chunks and, behind them, its parity files."""
+    count = len(plan.placed)
+    return replace(plan, placed=tuple(media[:count]), parity_placed=tuple(media[count:]))
+
+
 def _complete(manifest: Manifest, folders: Sequence[Path]) -> bool:
     """Whether every chunk lies where it was written, in its size; a look, not a verification."""
-    for medium, folder in zip(manifest.media, folders, strict=True):
-        for number in medium.chunks:
-            chunk = manifest.chunks[number - 1]
-            path = folder / chunk.name
-            if not path.is_file() or path.stat().st_size != chunk.size:
-                return False
-    return True
+    found = [
+        (folder / manifest.chunks[number - 1].name, manifest.chunks[number - 1].size)
+        for medium, folder in zip(manifest.media, folders, strict=True)
+        for number in medium.chunks
+    ]
+    parities = [file for group in manifest.parity for file in group.files]
+    found += [(folders[file.medium - 1] / file.name, file.size) for file in parities]
+    return all(path.is_file() and path.stat().st_size == size for path, size in found)
 
 
 def _failed(outcome: Outcome, name: str) -> DrayError:
@@ -276,9 +297,14 @@ def summary(finished: Finished, outcome: Outcome | None) -> dict[str, Any]:
 
 
 def options(
-    folders: Sequence[Path], chunk_size: int, media: Sequence[int], *, compress: bool
+    folders: Sequence[Path],
+    chunk_size: int,
+    media: Sequence[int],
+    *,
+    compress: bool,
+    parity: Parity | None = None,
 ) -> Options:
     """Return checked options."""
     if len({folder.resolve() for folder in folders}) != len(folders):
         raise UsageError("the same --to folder is given twice")
-    return Options(tuple(folders), chunk_size, tuple(media), compress)
+    return Options(tuple(folders), chunk_size, tuple(media), compress, parity)

@@ -44,7 +44,9 @@ class Session:
         manifest = self.sealed.manifest
         total = sum(chunk.size for chunk in manifest.chunks) if verify_first else 0
         with bar(total, "verifying", quiet=self.quiet or not verify_first) as on_bytes:
-            report = verify(manifest, self.media, deep=verify_first, on_bytes=on_bytes)
+            report = verify(
+                manifest, self.media, deep=verify_first, parity=False, on_bytes=on_bytes
+            )
         check_signatures(self.sealed, self.media, report)
         report.raise_for_findings()
         self.targets = destinations.parse(self.to)

@@ -21,11 +21,12 @@ from bundle.decode import compact_json, dump_json
 from bundle.digest import Digest
 from bundle.manifest import Manifest, bundle_name
 from bundle.quorum import Stream
-from bundler import packing
+from bundler import packing, spread
 from bundler.export import Export
 from bundler.finish import finish
 from bundler.journal import Journal
 from bundler.lock import Lock, LockedArtifact, LockedContent, Origin
+from bundler.paritystage import unlink_rows
 from bundler.plan import Options, make
 from bundler.sources import fileset
 from tests import keys
@@ -184,6 +185,7 @@ def build(
     sequence: int = 1,
     media: tuple[int, ...] = (),
     compress: bool = False,
+    parity: str = "",
     signers: Sequence[Signer] = (),
     lifetime: timedelta = YEAR,
     chunk_size: int = CHUNK,
@@ -193,7 +195,8 @@ def build(
     lock = Lock(STREAM, Digest.of(b"spec"), artifacts(kept))
     name = bundle_name(STREAM, sequence)
     with mock.patch.object(packing, "MIN_CHUNK", 1), mock.patch("os.fsync"):
-        plan = make(lock, Options((folder,), chunk_size, media, compress))
+        wanted = spread.parse(parity) if parity else None
+        plan = make(lock, Options((folder,), chunk_size, media, compress, wanted))
         created = instant.spell(instant.now())
         journal = Journal.open(
             plan.folder(0, name) / f"{name}.journal", plan=plan.digest, created=created
@@ -214,6 +217,7 @@ def build(
                 previous=None,
                 name=name,
             )
+            unlink_rows(plan, name)
             journal.remove()
         finally:
             journal.close()

@@ -104,6 +104,7 @@ OPTIONS = {
     "as it is": (),
     "compressed": ("--compress",),
     "two drives": ("--media", "2.3MB,9MB"),
+    "parity": ("--parity", "2+2", "--compress", "--media", "7MB,12MB"),
 }
 
 

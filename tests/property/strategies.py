@@ -15,6 +15,7 @@ from bundle.artifact import Artifact, Content, path_fault
 from bundle.chunks import Chunk, Part, StoredBlob, chunk_name, index_json, prefix
 from bundle.digest import Digest
 from bundle.manifest import File, Manifest, Medium, Previous, bundle_name
+from bundle.parity import Group, ParityFile, list_name, list_size, parity_name
 from bundler.lock import ORIGINS, Lock, LockedArtifact, LockedContent, Origin
 
 Place = tuple[str | int, ...]
@@ -157,6 +158,27 @@ def placed(
 
 
 @st.composite
+def groups(
+    draw: st.DrawFn, bundle: str, chunks: tuple[Chunk, ...], media: int
+) -> tuple[Group, ...]:
+    """Return groups of some of the chunks, in any order, with one parity file or two each."""
+    numbers = draw(st.permutations([chunk.number for chunk in chunks]))
+    cuts = sorted(draw(st.sets(st.integers(0, len(numbers)), max_size=3)))
+    made: list[Group] = []
+    count = 0
+    for first, last in pairwise(cuts):
+        members = tuple(numbers[first:last])
+        size = max(chunks[number - 1].size for number in members)
+        files = []
+        for _ in range(draw(st.integers(1, 2))):
+            count += 1
+            home = draw(st.integers(1, media))
+            files.append(ParityFile(parity_name(bundle, count), size, draw(DIGESTS), home))
+        made.append(Group(members, tuple(files)))
+    return tuple(made)
+
+
+@st.composite
 def manifests(draw: st.DrawFn) -> Manifest:
     """Return a consistent manifest, whose packing no writer of ours would choose."""
     stream, sequence = draw(STREAMS), draw(st.integers(1, 10**12 - 1))
@@ -174,6 +196,15 @@ def manifests(draw: st.DrawFn) -> Manifest:
     endings = draw(st.sets(st.sampled_from(["sha256sums", "lock.yaml", "label.txt"])))
     files = [f"{name}.{ending}" for ending in sorted(endings)]
     files += draw(st.sampled_from([[], ["README.txt"]]))
+    chunks_made = tuple(
+        Chunk(number, chunk_name(name, number), size, draw(DIGESTS))
+        for number, size in enumerate(ends, start=1)
+    )
+    protected = draw(st.just(()) | groups(name, chunks_made, media))
+    listed = [File(file, draw(SIZES), draw(DIGESTS)) for file in files]
+    if protected:
+        length = list_size(chunks_made, protected)
+        listed.append(File(list_name(name), length, draw(DIGESTS)))
     return Manifest(
         stream=stream,
         sequence=sequence,
@@ -185,16 +216,14 @@ def manifests(draw: st.DrawFn) -> Manifest:
         chunk_size=draw(st.integers(1, 2**53 - 1)),
         artifacts=found,
         blobs=tuple(blobs),
-        chunks=tuple(
-            Chunk(number, chunk_name(name, number), size, draw(DIGESTS))
-            for number, size in enumerate(ends, start=1)
-        ),
+        chunks=chunks_made,
         media=tuple(
             Medium(m, draw(SIZES), tuple(n for n, at in enumerate(where, start=1) if at == m))
             for m in range(1, media + 1)
         ),
-        files=tuple(File(file, draw(SIZES), draw(DIGESTS)) for file in files),
+        files=tuple(listed),
         previous=draw(st.none() | st.builds(Previous, st.integers(1, 2**53 - 1), DIGESTS)),
+        parity=protected,
     )
 
 

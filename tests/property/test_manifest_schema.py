@@ -18,6 +18,7 @@ from bundle.chunks import Chunk, Part, StoredBlob, chunk_name, index_json, prefi
 from bundle.digest import Digest
 from bundle.errors import NotTrusted, VerificationError
 from bundle.manifest import FORMAT, File, Manifest, Medium, Previous
+from bundle.parity import Group, ParityFile
 from tests import keys
 from tests.property.strategies import manifests, mutations, value_at
 
@@ -30,6 +31,8 @@ BEYOND_SCHEMAS = re.compile(
     r"|not as long as its contents|every chunk on exactly one medium|which is not of|, not 'prod-"
     r"|cannot pin itself|has two sizes|two files are called|not among the contents|names .* twice"
     r"|only a manifest or an index has tags|both a file and a folder|normal form C"
+    r"|which is not listed, or in two groups|of another size, or on a medium|', not 'prod"
+    r"|needs a block list of its size"
     r"|not strict JSON: (integer out of range|not an integer)"
 )
 """Faults that tie one place of the document to another, Unicode, and numbers in unknown fields."""
@@ -80,8 +83,21 @@ def sample() -> Manifest:
             for number, size in enumerate(ends, start=1)
         ),
         media=(Medium(1, 64_000_000_000, (2,)), Medium(2, 0, (1,))),
-        files=(File("prod-000042.sha256sums", 10, digest), File("README.txt", 20, digest)),
+        files=(
+            File("prod-000042.sha256sums", 10, digest),
+            File("README.txt", 20, digest),
+            File("prod-000042.blocks", 128, digest),
+        ),
         previous=Previous(41, digest),
+        parity=(
+            Group(
+                (2, 1),
+                tuple(
+                    ParityFile(f"prod-000042.parity-0000{number}", ends[0], digest, number)
+                    for number in (1, 2)
+                ),
+            ),
+        ),
     )
 
 
