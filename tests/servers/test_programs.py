@@ -129,6 +129,30 @@ def test_a_go_program_of_another_version_is_built_anew(
         programs.obtain.cache_clear()
 
 
+def test_a_package_gets_a_python_of_its_own(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+
+    def build(_what: str, command: list[str | Path], _env: object) -> None:
+        commands.append([str(part) for part in command])
+        python = elsewhere / "python/no-such-sdk/bin/python"
+        python.parent.mkdir(parents=True, exist_ok=True)
+        python.write_text('#!/bin/sh\necho "ran $1"\n')
+        python.chmod(0o755)
+
+    monkeypatch.setattr(programs, "_build", build)
+    for pin in ("no-such-sdk==1.0", "no-such-sdk==1.1"):
+        monkeypatch.setitem(PROGRAMS, "no-such-sdk", Program(python=(pin,)))
+        wrapper = programs.obtain("no-such-sdk")
+        assert wrapper == elsewhere / "bin" / "no-such-sdk"
+        done = subprocess.run([wrapper, "it"], capture_output=True, text=True, check=True)
+        assert done.stdout == "ran it\n"
+        assert [command[-1] for command in commands[-2:]][1] == pin
+        programs.obtain.cache_clear()
+    assert len(commands) == 4
+
+
 def test_a_missing_wheel_names_the_command_that_brings_it(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +177,7 @@ def test_another_system_is_said_to_be_one(tmp_path: Path) -> None:
         "crane version",
         "oras version",
         "helm version",
+        "ngcsdk --version",
     ],
 )
 def test_a_client_can_be_had_and_runs(command: str) -> None:
