@@ -35,6 +35,12 @@ ELSEWHERE = {
     "make bench": "takes minutes; measures",
     "pip install .": "what `make` does to prepare these tests",
     "pipx install .": "the same in an environment of its own",
+    **{
+        line: "tests/fixtures/test_byhand.py runs it"
+        for block in blocks(ROOT / "docs/emulator.md")
+        if block.language == "sh"
+        for line in block.text.splitlines()
+    },
 }
 """Commands in ``sh`` blocks, and why they are not run here."""
 
