@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DRAY_PYTEST ?=
 
-.PHONY: demo test dev check lint fix docs bench fuzz-long clean
+.PHONY: demo test dev check lint fix docs bench fuzz-long sabotage clean
 
 demo: $(VENV)/.runtime        ## the whole way across the gap, on this machine, in under a minute
 	@$(BIN)/python -m fixtures.demo
@@ -30,6 +30,9 @@ fuzz-long: $(VENV)/.dev       ## every fuzz target for SECONDS_EACH, led by cove
 	$(BIN)/python -m pip install -q atheris || echo "no atheris here: the fuzzing is blind"
 	$(BIN)/python -m tests.fuzz all --seconds $(SECONDS_EACH)
 	$(BIN)/python -m tests.refusals.matrix
+
+sabotage: $(VENV)/.dev        ## takes one check out of the code at a time: a test must go red for each
+	$(BIN)/python -m tests.sabotage
 
 docs: $(VENV)/.dev            ## docs/commands.md anew, from the help texts
 	$(BIN)/python -m tests.docs.commands

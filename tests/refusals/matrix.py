@@ -39,11 +39,12 @@ BOUNDARY = 2
 
 @dataclass(frozen=True)
 class Tampering:
-    """One thing done to one file; ``undo`` of it is the caller's, by keeping the bytes."""
+    """One thing done to one file, or to two (``other``); the caller puts the bytes back."""
 
     name: str
     file: Path
     tell: Callable[[], object]
+    other: Path | None = None
 
 
 def class_of(name: str, bundle: Bundle) -> str:
@@ -100,7 +101,7 @@ def structural(bundle: Bundle, older: Bundle) -> Iterator[tuple[str, Tampering]]
         for other in files:
             if other > path and other.read_bytes() != path.read_bytes():
                 what = f"{path.name} ⇄ {other.name}"
-                yield "swap", Tampering(what, path, _swap(path, other))
+                yield "swap", Tampering(what, path, _swap(path, other), other)
         old = older.folder / path.name.replace(bundle.name, older.name)
         if old.is_file() and old.read_bytes() != path.read_bytes():
             yield "older", Tampering(f"{path.name} of {older.name}", path, _copy(old, path))
@@ -145,7 +146,7 @@ def judge(
     assert answer.code in right, (operation, tampering.name, answer)
     assert "Traceback" not in answer.text, (tampering.name, answer)
     if answer.code:
-        assert _named(tampering.file, bundle, answer), (tampering.name, answer)
+        assert _named(tampering, bundle, answer), (tampering.name, answer)
     return answer
 
 
@@ -158,11 +159,15 @@ def _only_hint(before: bytes, file: Path) -> bool:
     return replace(after, hint="") == replace(parse_sigstore(before), hint="")
 
 
-def _named(file: Path, bundle: Bundle, answer: Answer) -> bool:
-    """Whether the message names the file; a broken manifest or signature may name the other."""
-    stem = f"{bundle.name}.manifest.json"
+def _named(tampering: Tampering, bundle: Bundle, answer: Answer) -> bool:
+    """Whether the message names the file; a broken manifest or signature may name the other.
+
+    An import says the first of several, and verify all of them.
+    """
+    file, stem = tampering.file, f"{bundle.name}.manifest.json"
+    names = [file.name, f"{file.stem}-copy", *([tampering.other.name] if tampering.other else [])]
     alike = stem in answer.text and file.name.startswith(stem)
-    named = file.name in answer.text or f"{file.stem}-copy" in answer.text
+    named = any(name in answer.text for name in names)
     return named or alike or "no bundle in" in answer.text or _unsigned(answer)
 
 

@@ -1,0 +1,137 @@
+"""The checks that stand between a lie and a target, each of which some test must miss."""
+
+from __future__ import annotations
+
+from tests.sabotage.edit import Sabotage
+
+DOCUMENTS = (
+    Sabotage("bundle/decode.py", "bytes are more than the"),
+    Sabotage("bundle/decode.py", "nested deeper than"),
+    Sabotage("bundle/decode.py", "integer out of range"),
+    Sabotage("bundle/decode.py", "duplicate key"),
+    Sabotage("bundle/decode.py", "parse_float=_refuse_number", "parse_float=float"),
+    Sabotage("bundle/decode.py", "parse_constant=_refuse_number", "parse_constant=float"),
+    Sabotage("bundle/decode.py", "_check_surrogates(document)", "pass"),
+    Sabotage("bundle/decode.py", "is missing"),
+    Sabotage("bundle/decode.py", 'f"is {value}, not from {low} to {high}"'),
+    Sabotage("bundle/decode.py", "must be sha256: and 64 lower-case hex digits"),
+    Sabotage(
+        "bundle/decode.py",
+        "if not isinstance(value, int) or isinstance(value, bool)",
+        "if not isinstance(value, int)",
+    ),
+    Sabotage("bundle/digest.py", 're.compile(r"sha256:', 're.compile(r"sha(256|512):'),
+    Sabotage("bundle/strictyaml.py", "the file is larger than"),
+    Sabotage("bundle/strictyaml.py", "a second document starts here"),
+    Sabotage("bundle/strictyaml.py", "anchors (&"),
+    Sabotage("bundle/strictyaml.py", "YAML tags ("),
+    Sabotage("bundle/strictyaml.py", "duplicate key, first on line"),
+    Sabotage("bundle/strictyaml.py", "merge keys (<<) are not allowed"),
+    Sabotage("bundle/instant.py", "if not re.fullmatch(INSTANT, text)", "if False"),
+)
+
+SIGNATURES = (
+    Sabotage("bundle/signature.py", "is larger than any public key"),
+    Sabotage("bundle/signature.py", "is a DSSE envelope"),
+    Sabotage("bundle/signature.py", "is not base64"),
+    Sabotage("bundle/trust.py", "if parsed.message_digest.hex != sha256.hex()", "if False"),
+    Sabotage("bundle/trust.py", "raise self._unsigned(ignored)"),
+    Sabotage("bundle/trust.py", "nobody is trusted to sign for the stream"),
+    Sabotage("bundle/trust.py", "expired on {instant.spell(self.expires)}"),
+    Sabotage("bundle/trust.py", "versions go one by one"),
+    Sabotage("bundle/trust.py", "is the key of {other!r} again"),
+    Sabotage("bundle/trust.py", "is not among the keys"),
+    Sabotage("bundle/trust.py", "number < MAX_SIGNATURES", "True"),
+    Sabotage("bundle/unseal.py", "ask the low side which of them is theirs"),
+    Sabotage("bundle/unseal.py", "a bundle cannot be renamed"),
+    Sabotage("bundle/unseal.py", "is damaged: other media hold a signed one"),
+    Sabotage("bundle/state.py", "raise _fork(state, manifest)"),
+    Sabotage("bundle/state.py", "raise _replay(state, epoch, sequence)"),
+    Sabotage("bundle/state.py", "the bundle expired on"),
+    Sabotage("bundle/options.py", "lies on the medium with the bundle"),
+)
+
+GEOMETRY = (
+    Sabotage("bundle/manifest.py", "which this dray cannot read"),
+    Sabotage("bundle/manifest.py", "does not place every chunk on exactly one medium"),
+    Sabotage("bundle/manifest.py", 'f"names {artifact.name} twice"'),
+    Sabotage("bundle/manifest.py", '"names a file twice"'),
+    Sabotage("bundle/manifest.py", "which is not of {manifest.name}"),
+    Sabotage("bundle/manifest.py", "which cannot pin itself"),
+    Sabotage("bundle/manifest.py", "is {chunk.name!r}, not {name!r}"),
+    Sabotage("bundle/chunks.py", '"names a blob twice"'),
+    Sabotage("bundle/chunks.py", "holds a blob that no artifact needs"),
+    Sabotage("bundle/chunks.py", "has parts that do not add up to its size"),
+    Sabotage("bundle/chunks.py", "has one part with another digest"),
+    Sabotage("bundle/chunks.py", "which is not listed"),
+    Sabotage("bundle/chunks.py", "has a gap or overlap at"),
+    Sabotage("bundle/chunks.py", "is not as long as its contents"),
+    Sabotage("bundle/chunks.py", "lacks {content.digest} of {artifact.name}"),
+    Sabotage("bundle/artifact.py", "{path[:200]!r} {fault}"),
+    Sabotage("bundle/artifact.py", "raise fields.fault(fields.path, fault"),
+    Sabotage("bundle/ustar.py", "a member's name is 1 to 99 ASCII characters"),
+)
+
+BYTES = (
+    Sabotage("bundle/digest.py", "ends after {seen} of {size} bytes"),
+    Sabotage("bundle/digest.py", "has other bytes than {digest}"),
+    Sabotage("bundle/digest.py", "is longer than the {size} bytes that are pinned"),
+    Sabotage("bundle/encoding.py", "decodes to more than the"),
+    Sabotage("bundle/encoding.py", "max_window_size=WINDOW", ""),
+    Sabotage("bundle/media.py", "is not a regular file"),
+    Sabotage("bundle/media.py", " | os.O_NOFOLLOW", ""),
+    Sabotage("bundle/media.py", " | os.O_NONBLOCK", ""),
+    Sabotage("bundle/media.py", "is larger than {limit} bytes"),
+    Sabotage("bundle/media.py", "more than one bundle here"),
+    Sabotage("bundle/reader.py", "its tar header is not the one that was signed"),
+    Sabotage("bundle/reader.py", "what follows is not the padding that was signed"),
+    Sabotage("bundle/reader.py", "is too large for a manifest"),
+    Sabotage("bundle/verify.py", "bytes long, {size} were signed"),
+    Sabotage("bundle/verify.py", "has other bytes than were signed"),
+    Sabotage("bundle/verify.py", "if found != chunk.size:", "if False:"),
+    Sabotage("bundle/verify.py", "if found != data:", "if False:"),
+    Sabotage(
+        "bundle/verify.py",
+        "if done < part.size or sha.hexdigest() != part.digest.hex:",
+        "if done < part.size:",
+    ),
+    Sabotage("bundle/verify.py", 'is not the signature of the .sigstore.json beside it"', '"'),
+    Sabotage(
+        "bundle/verify.py",
+        'self._bad("foreign", path, "is no part of the bundle", _REMOVE, ())',
+        "pass",
+    ),
+)
+
+SERVERS = (
+    Sabotage("bundle/http.py", 'answer.url.startswith("https:") and target', "False and target"),
+    Sabotage("bundle/http.py", "a proxy between may be caching partial answers"),
+    Sabotage("bundle/auth.py", "if not is_url(realm) or", "if False and not is_url(realm) or"),
+    Sabotage("bundle/registry.py", "if is_digest(reference) and reference != digest", "if False"),
+    Sabotage("bundle/api.py", "not _REPOSITORY.fullmatch(repository) or", "False and"),
+    Sabotage("bundle/upload.py", 'ours.scheme == "https" and theirs.scheme == "http"', "False"),
+    Sabotage("bundle/wire.py", "if strict and len(body) > limit", "if False"),
+)
+
+TARGETS = (
+    Sabotage(
+        "importer/load.py",
+        "if any(not isinstance(e, TargetError) for e in self.outcome.failures.values()):",
+        "if False:",
+    ),
+    Sabotage("importer/load.py", "self._check_manifests()\n        if any", "if any"),
+    Sabotage("importer/session.py", "report.raise_for_findings()", "pass"),
+    Sabotage("importer/session.py", "check_signatures(self.sealed, self.media, report)", "pass"),
+    Sabotage("importer/session.py", "if not outcome.failures:", "if True:"),
+    Sabotage("importer/targets/registry.py", "was pushed as {content.digest}"),
+    Sabotage("importer/targets/registry.py", "if before == content.digest:", "if False:"),
+    Sabotage("importer/targets/s3.py", "was uploaded, but the store shows another"),
+    Sabotage("importer/targets/marker.py", "is not a safe path"),
+    Sabotage("importer/targets/naming.py", "raise _collision(before[1], artifact, claim.place)"),
+    Sabotage("importer/targets/naming.py", "raise _collision(outer[1], artifact"),
+    Sabotage("importer/targets/naming.py", "has a file with the reserved name"),
+    Sabotage("importer/destinations.py", "holds more than a host and a path"),
+    Sabotage("importer/targets/tree.py", "is not a regular file"),
+)
+
+CHECKS = (*DOCUMENTS, *SIGNATURES, *GEOMETRY, *BYTES, *SERVERS, *TARGETS)
