@@ -157,21 +157,19 @@ def parse(data: bytes, *, name: str, limit: int = LIMIT) -> Document:
     anchors, aliases, tags, merge keys, duplicate keys, keys that are no scalars, nesting deeper
     than 40, and numbers beyond 2**53-1.
     """
-    if len(data) > limit:
-        raise _fault(f"{name}:1:1", (), f"the file is larger than {limit} bytes", "")
-    return _Reader(name, _decoded(data, name)).document()
+    return _Reader(name, _decoded(data, name, limit)).document()
 
 
 def parse_all(data: bytes, *, name: str, limit: int = LIMIT) -> list[Document]:
     """Return every YAML document in ``data`` that says anything; else as :func:`parse`."""
-    if len(data) > limit:
-        raise _fault(f"{name}:1:1", (), f"the file is larger than {limit} bytes", "")
-    reader = _Reader(name, _decoded(data, name), many=True)
+    reader = _Reader(name, _decoded(data, name, limit), many=True)
     reader.document()
     return [document for document in reader.found if document.value is not None]
 
 
-def _decoded(data: bytes, name: str) -> str:
+def _decoded(data: bytes, name: str, limit: int) -> str:
+    if len(data) > limit:
+        raise _fault(f"{name}:1:1", (), f"the file is larger than {limit} bytes", "")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
