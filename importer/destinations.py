@@ -12,7 +12,7 @@ from bundle.artifact import REPOSITORY as SOURCE
 from bundle.decode import Fields
 from bundle.errors import UsageError
 from bundle.hosts import Host, is_url
-from importer.targets.naming import LAYOUTS, NIM, REPOSITORY, Naming, Rule, refuse_collisions
+from importer.targets.naming import LAYOUTS, REPOSITORY, Naming, Rule, refuse_collisions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-
 _BUCKET = r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}"
 _KEYS = ("to", "kinds", "plain-http", "ca", "endpoint", "region", "map", "layout")
 _ONLY = {"plain-http": {"registry"}, "ca": {"registry", "s3"}, "endpoint": {"registry", "s3"}}
-_ONLY |= {"region": {"s3"}, "layout": {"s3"}}
+_ONLY |= {"region": {"s3"}, "layout": set(LAYOUTS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +251,8 @@ def _entry(fields: Fields, folder: Path) -> Destination:
         if key in fields and destination.type not in types:
             raise fields.wrong(key, f"means nothing for {destination.type} targets")
     rules = tuple(_rule(item) for item in fields.objects("map"))
-    layout = fields.text("layout", choices=LAYOUTS) if "layout" in fields else ""
+    layouts = LAYOUTS.get(destination.type, ())
+    layout = fields.text("layout", choices=layouts) if "layout" in fields else ""
     if layout and rules:
         raise fields.wrong("map", f"means nothing with layout: {layout}")
     entry = replace(
@@ -266,7 +267,7 @@ def _entry(fields: Fields, folder: Path) -> Destination:
 
 
 def _kinds(fields: Fields, type_: str, layout: str) -> frozenset[str]:
-    may = frozenset({"model"}) if layout == NIM else _MAY_TAKE[type_]
+    may = frozenset({"model"}) if layout else _MAY_TAKE[type_]
     if "kinds" not in fields:
         return may if layout else _TAKES[type_]
     items = fields.items("kinds")

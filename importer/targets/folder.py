@@ -190,7 +190,7 @@ class Folder:
         complete = marker.compose(artifact)
         through = f"{_WORK}/partial/{_key(folder)}"
         if self._tree.status(folder) is None:
-            self._place_signature(artifact)
+            self._place_beside(artifact)
             self._tree.write(f"{staged}/{marker.NAME}", complete, through=through)
             self._tree.move(staged, folder)
             return True
@@ -201,11 +201,10 @@ class Folder:
         ]
         mark = f"{folder}/{marker.NAME}"
         before = self._tree.read(mark, marker.LIMIT)
-        signed = artifact.signature is None or self._holds_signature(artifact.signature, artifact)
-        changed = bool(waiting) or before != complete or not signed
+        changed = bool(waiting) or before != complete or not self._is_beside(artifact)
         if changed:
             self._withdraw(artifact, mark, before)
-            self._place_signature(artifact)
+            self._place_beside(artifact)
             for file in waiting:
                 self._tree.move(f"{staged}/{file.path}", f"{folder}/{file.path}")
             self._tree.write(mark, complete, through=through)
@@ -229,15 +228,26 @@ class Folder:
             if self._holds(f"{folder}/{path}", digest, None):
                 self._tree.remove(f"{folder}/{path}")
 
+    # -- beside the files -------------------------------------------------------------------------
+
+    def _is_beside(self, artifact: Artifact) -> bool:
+        signature, pointer = artifact.signature, self._naming.pointer(artifact)
+        if signature and not self._holds_signature(signature, artifact):
+            return False
+        return not pointer or self._holds(pointer, Digest.of(artifact.version.encode()), None)
+
     def _holds_signature(self, signature: Content, artifact: Artifact) -> bool:
         return self._holds(self._naming.signature(artifact), signature.digest, signature.size)
 
-    def _place_signature(self, artifact: Artifact) -> None:
-        """Put the signature beside the folder, before the marker says that all is there."""
+    def _place_beside(self, artifact: Artifact) -> None:
+        """Put the signature and a cache's pointer there, before the marker says that all is."""
         signature = artifact.signature
         if signature and not self._holds_signature(signature, artifact):
             final, staged = self._places(artifact, signature)
             self._tree.move(staged, final)
+        if pointer := self._naming.pointer(artifact):
+            through = f"{_WORK}/partial/{_key(pointer)}"
+            self._tree.write(pointer, artifact.version.encode(), through=through)
 
 
 def _key(text: str) -> str:

@@ -25,8 +25,11 @@ KIND_FOLDERS = {
     "file": "files",
 }
 NIM = "nim"
-LAYOUTS = (NIM,)
-"""Other layouts than folders by kind, name and version."""
+NIM_CACHE = "nim-cache"
+LAYOUTS = {"s3": (NIM, NIM_CACHE), "folder": (NIM_CACHE,)}
+"""Other layouts than folders by kind, name and version, for each type of target."""
+_CACHES = {"ngc/": "ngc/hub", "huggingface.co/": "huggingface/hub"}
+"""Where models lie below NIM_CACHE_PATH, by how their names begin."""
 SIGNATURE_ENDING = ".sigstore"
 _NGC = "ngc/"
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -62,7 +65,8 @@ class Naming:
     everything but images goes into a folder of its kind. A rule gives all that follows the prefix.
 
     ``layout`` ``nim`` names objects as a NIM looks for them in its mirror (NVIDIA NIM docs,
-    "Repository Override"): each by its percent-encoded source, in no folder.
+    "Repository Override"): each by its percent-encoded source, in no folder. ``nim-cache`` is the
+    folder at a NIM's ``NIM_CACHE_PATH`` (docs/adr/0009-nim-cache.md).
     """
 
     prefix: str = ""
@@ -92,6 +96,8 @@ class Naming:
         if "/" in artifact.version:
             raise UsageError(f"{artifact.name} has a version with a slash", hint=_RENAME)
         folder = _join(self._name(artifact), artifact.version)
+        if self.layout == NIM_CACHE:
+            folder = _join(self._cached(artifact), "snapshots", artifact.version)
         if fault := path_fault(folder):
             raise UsageError(f"{artifact.name} cannot be at {folder[:200]!r}: it {fault}")
         for file in artifact.files:
@@ -103,6 +109,23 @@ class Naming:
                     hint="use a shorter prefix, or a map: rule in a target file",
                 )
         return folder
+
+    def pointer(self, artifact: Artifact) -> str:
+        """Return where a cache keeps which snapshot a version of NGC is; nothing elsewhere."""
+        if self.layout != NIM_CACHE or not artifact.name.startswith(_NGC):
+            return ""
+        return _join(self._cached(artifact), "refs", artifact.version)
+
+    def _cached(self, artifact: Artifact) -> str:
+        for beginning, folder in _CACHES.items():
+            if artifact.kind == "model" and artifact.name.startswith(beginning):
+                address = artifact.name.removeprefix(beginning).partition(":")[0]
+                return _join(self.prefix, folder, "models--" + address.replace("/", "--"))
+        raise UsageError(
+            f"{artifact.name} is no model of NGC or Hugging Face: the cache of a NIM has no place"
+            " for it",
+            hint="send it to another target, and this one what its NIMs need",
+        )
 
     def signature(self, artifact: Artifact) -> str:
         """Return where the publisher's signature of the files goes: beside their folder.

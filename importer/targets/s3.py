@@ -100,9 +100,14 @@ class S3:
             files = [content for content in artifact.contents if self._key(artifact, content)]
             there = pool.map(lambda file: self.has(artifact, file), files)
             missing = [file for file, has in zip(files, there, strict=True) if not has]
-            if before == complete and not missing:
+            pointer = self._naming.pointer(artifact)
+            version = artifact.version.encode()
+            pointed = not pointer or self._bucket.read(pointer, marker.LIMIT) == version
+            if before == complete and not missing and pointed:
                 return False
             self._withdraw(artifact, mark, before)
+            if not pointed:
+                self._bucket.write(pointer, version)
             list(pool.map(lambda file: self._finish(artifact, file, blob), missing))
         self._bucket.write(mark, complete)
         return True
