@@ -33,6 +33,7 @@ CHART_VERSION = r"v?[0-9]+(?:\.[0-9]+){0,2}(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-
 NGC_WORD = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 NGC_VERSION = r"[A-Za-z0-9][A-Za-z0-9._+~-]*"
 HF_REPO = r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*"
+HF_PATTERN = r"[^/\\\x00-\x1f\x7f-\x9f][^\\\x00-\x1f\x7f-\x9f]{0,899}"
 ALL: Literal["all"] = "all"
 ANSWERS = ("skip", "carry")
 """What an answer may be besides a name: leave an image behind, or carry one that is left behind."""
@@ -111,11 +112,16 @@ class FileEntry:
 
 @dataclass(frozen=True, slots=True)
 class HfEntry:
-    """A repository of Hugging Face (``owner/name``) at one commit."""
+    """A repository of Hugging Face (``owner/name``) at one commit.
+
+    ``include`` and ``exclude`` are patterns of paths; nothing included is everything.
+    """
 
     repo: str
     commit: str
     where: str = ""
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,12 +369,14 @@ def file(value: object, path: Path, context: Context) -> FileEntry:
 
 def huggingface(value: object, path: Path, context: Context) -> HfEntry:
     """Read an entry of ``hf``."""
-    fields = fields_of(value, path, context.document, ("repo", "commit"))
+    known = ("repo", "commit", "include", "exclude")
+    fields = fields_of(value, path, context.document, known)
     repo, commit = fields.text("repo", pattern=HF_REPO), fields.text("commit")
     if not re.fullmatch(r"[0-9a-f]{40}", commit):
         hint = "write the 40 hex digits of a commit: a branch or a tag would move"
         raise fields.wrong("commit", "is not a full commit", hint)
-    return HfEntry(repo, commit, context.document.where(path))
+    include, exclude = (fields.texts(key, pattern=HF_PATTERN) for key in ("include", "exclude"))
+    return HfEntry(repo, commit, context.document.where(path), include, exclude)
 
 
 def nim(value: object, path: Path, context: Context) -> NimEntry:

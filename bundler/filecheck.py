@@ -65,7 +65,8 @@ def check_hub(locked: LockedArtifact, upstreams: Upstreams) -> Found:
     where = locked.origin.where
     listed = upstreams.huggingface.files(where["repo"], where["commit"])
     digests = {file.path: file.sha256 for file in listed if file.sha256}
-    return _compared(locked, listed, digests, whole=True)
+    whole = "partial" not in locked.artifact.notes
+    return _compared(locked, listed, digests, whole=whole)
 
 
 def check_https(locked: LockedArtifact, upstreams: Upstreams) -> Found:

@@ -10,6 +10,7 @@ from bundler.doctor.findings import ACCESS, BYTES, SEEN, VERSION
 from bundler.sources import helmindex
 from bundler.sources.address import Anonymous, contact
 from bundler.sources.helm import INDEX_LIMIT
+from bundler.sources.huggingface import chosen
 
 if TYPE_CHECKING:
     from bundler.doctor.findings import Item
@@ -78,13 +79,17 @@ def file(item: Item, entry: FileEntry, upstreams: Upstreams) -> None:
 
 
 def huggingface(item: Item, entry: HfEntry, upstreams: Upstreams) -> None:
-    """List the files of a commit; their bytes are not asked for."""
+    """List the files of a commit, and read one byte: anybody may list what is gated."""
     item.skip(SEEN, "the listing says it")
+    step = VERSION
     try:
-        found = upstreams.huggingface.files(entry.repo, entry.commit)
+        listed = upstreams.huggingface.files(entry.repo, entry.commit)
+        found = chosen(entry, listed)
+        item.ok(VERSION, f"{len(found)} files")
+        step = ACCESS
+        upstreams.huggingface.probe(entry.repo, entry.commit, found)
     except DrayError as error:
-        item.fail(ACCESS, error)
+        item.fail(step, error)
         return
-    item.ok(ACCESS, f"{len(found)} files")
-    item.ok(VERSION)
-    item.skip(BYTES, "not asked of the hub")
+    item.ok(ACCESS)
+    item.ok(BYTES)

@@ -39,12 +39,12 @@ def probe(
         facts = upstreams.ngc.either(named, lambda api: version_facts(api, named))
         item.ok(VERSION)
         step = ACCESS
-        if facts.signed:
-            upstreams.ngc.signature(named)
         found = upstreams.ngc.either(named, lambda api: listing(api, named, facts))
         _listed(item, found)
         step = BYTES
         _byte(item, named, found, upstreams)
+        if facts.signed:
+            upstreams.ngc.signature(named)  # it is part of what is carried
     except StatusError as refused:
         item.fail(step, explain(_told(refused, named, upstreams, step)))
     except DrayError as error:

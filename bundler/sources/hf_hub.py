@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from dataclasses import dataclass
 from typing import Final
 
 from bundle.digest import Digest
 from bundle.errors import SourceError, UsageError
+from bundler.entries import HF_REPO
 from bundler.sources import fileset
-from bundler.sources.huggingface import HOST, refusal
+from bundler.sources.huggingface import CODE, HOST, refusal
 
 try:
     import httpx2
     import huggingface_hub
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError
+    from huggingface_hub.errors import HfHubHTTPError
 except ImportError:
     raise UsageError(
         "hf: needs the package huggingface_hub, which is not installed",
@@ -36,6 +38,18 @@ class Listed:
     sha256: Digest | None
 
 
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What the hub says of a commit: what the repository is called there now, and its files.
+
+    ``gated``: a person has to accept terms first. The listing is shown to everybody all the same.
+    """
+
+    repo: str
+    gated: bool
+    files: list[Listed]
+
+
 class Hub:
     """The hub at ``endpoint``, for several threads; ``ca_file`` is the PEM file of its CA."""
 
@@ -45,8 +59,8 @@ class Hub:
         huggingface_hub.set_client_factory(self._client)
         self._api = huggingface_hub.HfApi(endpoint, token=self.token or False)
 
-    def files(self, repo: str, commit: str) -> list[Listed]:
-        """Return the files of a commit.
+    def commit(self, repo: str, commit: str) -> Commit:
+        """Return a commit with its files.
 
         Raises :class:`bundle.errors.NotFound` and :class:`SourceError`: never with the library's
         own text, which repeats what the server wrote.
@@ -63,9 +77,9 @@ class Hub:
                 if len(listed) > MOST_FILES:
                     raise SourceError(f"{what} has more than {MOST_FILES} files")
         except HfHubHTTPError as error:
-            gated = isinstance(error, GatedRepoError)
+            code = str(error.response.headers.get(CODE, ""))
             status = error.response.status_code
-            raise refusal(status, what, token=bool(self.token), gated=gated) from None
+            raise refusal(status, what, token=bool(self.token), code=code) from None
         except (httpx2.HTTPError, OSError) as error:
             raise SourceError(
                 f"{HOST} cannot be asked about {what}: {type(error).__name__}",
@@ -75,7 +89,9 @@ class Hub:
             raise SourceError(
                 f"{HOST} answers about {what} in a way that cannot be read: {type(error).__name__}"
             ) from None
-        return listed
+        name = vars(about).get("id")  # the library believes its JSON: this can be anything
+        name = name if isinstance(name, str) and re.fullmatch(HF_REPO, name) else repo
+        return Commit(name, bool(getattr(about, "gated", False)), listed)
 
     def close(self) -> None:
         """Let the connections go."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import os
 import re
@@ -20,15 +21,17 @@ from bundler.sources import fileset
 from bundler.sources.fileset import File, Identity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from bundle.http import Http, Response
     from bundler.entries import HfEntry
     from bundler.lock import LockedArtifact, LockedContent
     from bundler.sources.base import OpenAt
-    from bundler.sources.hf_hub import Hub, Listed
+    from bundler.sources.hf_hub import Commit, Hub, Listed
 
 HOST: Final = "huggingface.co"
+CODE: Final = "X-Error-Code"
+"""The header in which the hub says why it refuses (huggingface_hub, ``hf_raise_for_status``)."""
 ENDPOINT: Final = "HF_ENDPOINT"
 """The variable that names a mirror of the hub, as in ``huggingface_hub``."""
 
@@ -51,27 +54,43 @@ class HuggingFaceSource:
         show to this token, :class:`SourceError` for a refusal, and :class:`UsageError` when
         ``huggingface_hub`` is not installed.
         """
-        listed = self.files(entry.repo, entry.commit)
-        fileset.check_paths(f"{entry.repo}", [item.path for item in listed])
+        commit = self._ready.commit(entry.repo, entry.commit)
+        fileset.check_paths(f"{entry.repo}", [item.path for item in commit.files])
+        listed = chosen(entry, commit.files)
         files = [self._file(entry, item) for item in listed]
         own = sum(file.unvouched for file in files)
+        if not own:  # else files were read already
+            self.probe(entry.repo, entry.commit, listed)
         identity = Identity(
             kind="model",
             name=f"{HOST}/{entry.repo}:{entry.commit}",
             repository=fileset.repository(HOST, entry.repo),
             version=entry.commit,
         )
-        said = f"{own} of {len(files)} files have only a git SHA-1 upstream: checked, hashed here"
         return fileset.build(
             identity,
             files,
             origin=Origin("huggingface", {"repo": entry.repo, "commit": entry.commit}),
-            notes={"unvouched": said} if own else {},
+            notes=_notes(entry, commit, own, len(files)),
         )
 
     def files(self, repo: str, commit: str) -> list[Listed]:
         """Return what the hub lists of a commit; raises as :meth:`resolve` does."""
-        return self._ready.files(repo, commit)
+        return self._ready.commit(repo, commit).files
+
+    def probe(self, repo: str, commit: str, listed: Sequence[Listed]) -> None:
+        """Read one byte of the largest file: the hub lists what it does not give to everybody.
+
+        Raises :class:`SourceError` where it is refused.
+        """
+        largest = max(listed, key=lambda item: item.size, default=None)
+        if largest is not None and largest.size:
+
+            def first() -> None:
+                with self._opener(repo, commit, largest.path, 1)(0) as blocks:
+                    next(blocks, b"")
+
+            self._http.persist(first)
 
     def opener(self, artifact: LockedArtifact, content: LockedContent) -> OpenAt:
         """Return what opens a file of the commit at an offset."""
@@ -141,6 +160,47 @@ class HuggingFaceSource:
         return open_at
 
 
+def chosen(entry: HfEntry, listed: Sequence[Listed]) -> list[Listed]:
+    """Return the files that the entry's patterns take.
+
+    They mean what they mean to ``huggingface_hub``: ``*`` takes slashes too, and a pattern that
+    ends in a slash is a folder. Raises :class:`SourceError` for a pattern that takes nothing.
+    """
+
+    def taken(pattern: str) -> set[str]:
+        pattern += "*" * pattern.endswith("/")
+        found = {item.path for item in listed if fnmatch.fnmatchcase(item.path, pattern)}
+        if not found:
+            names = ", ".join(sorted(item.path for item in listed)[:8])
+            raise SourceError(
+                f"{entry.where}: no file of {entry.repo} is called like {pattern!r}",
+                hint=f"there are: {names}",
+            )
+        return found
+
+    wanted = {item.path for item in listed}
+    if entry.include:
+        wanted = set().union(*map(taken, entry.include))
+    wanted -= set().union(*map(taken, entry.exclude))
+    if listed and not wanted:
+        raise SourceError(
+            f"{entry.where}: exclude leaves no file of {entry.repo}", hint="mend the patterns"
+        )
+    return [item for item in listed if item.path in wanted]
+
+
+def _notes(entry: HfEntry, commit: Commit, own: int, count: int) -> dict[str, str]:
+    notes = {}
+    if own:
+        said = f"{own} of {count} files have only a git SHA-1 upstream: checked, hashed here"
+        notes["unvouched"] = said
+    if count < len(commit.files):
+        notes["partial"] = f"{count} of the commit's {len(commit.files)} files"
+    if commit.repo != entry.repo:
+        notes["renamed"] = f"the hub calls it {commit.repo} now"
+    return notes
+
+
 class _Access:
     """The hub's token, sent to the hub and to nobody it redirects to."""
 
@@ -157,21 +217,31 @@ class _Access:
 
     def fault(self, response: Response) -> Exception:
         """Return the error for a final status."""
-        return refusal(response.status, self._what, token=bool(self._token))
+        code = response.headers.get(CODE, "")
+        return refusal(response.status, self._what, token=bool(self._token), code=code)
 
 
-def refusal(status: int, what: str, *, token: bool, gated: bool = False) -> SourceError:
-    """Return what to say when the hub refuses ``what``; it hides what a token may not see."""
+def refusal(status: int, what: str, *, token: bool, code: str = "") -> SourceError:
+    """Return what to say when the hub refuses ``what``; it hides what a token may not see.
+
+    ``code`` is the hub's own word for the reason (:data:`CODE`).
+    """
     sent = "with your token" if token else "without a token"
-    if status == 404:
+    if status == 404 or code == "RepoNotFound":
         return NotFound(
-            f"{HOST} has no {what}, or does not show it {sent}",
+            f"{HOST} has no {what}, or does not show it {sent} ({status})",
             hint="are the names right? private repositories need HF_TOKEN",
         )
-    if gated or status == 403:
+    if code == "DisabledRepo":
+        return SourceError(
+            f"{HOST} has switched off the repository of {what} ({status})",
+            hint="its page says why; take the model from elsewhere",
+        )
+    if code == "GatedRepo" or status == 403:
+        whose = "the account of HF_TOKEN" if token else "an account, and set HF_TOKEN to its token"
         return SourceError(
             f"{HOST} does not give {what} {sent} ({status})",
-            hint="accept its terms on its page, in person, with the account of HF_TOKEN",
+            hint=f"accept its terms on its page, in person, with {whose}",
         )
     if status == 401:
         return SourceError(

@@ -160,6 +160,18 @@ LIES: dict[str, tuple[str, str, str, str]] = {
         "",
     ),
     "fragment": (f"files: [{{url: 'https://a.b/c#d', sha256: {HEX}}}]", "3:15", "fragment", ""),
+    "a pattern that is a path": (
+        f"hf: [{{repo: a/b, commit: {'0' * 40}, include: [/a]}}]",
+        "3:78",
+        "is not allowed: '/a'",
+        "",
+    ),
+    "a pattern that is text": (
+        f"hf: [{{repo: a/b, commit: {'0' * 40}, exclude: '*'}}]",
+        "3:77",
+        "must be a list",
+        "",
+    ),
     "branch": ("hf: [{repo: a/b, commit: main}]", "3:26", "not a full commit", "40 hex"),
     "nim without tag": ("nims: [{image: nvcr.io/a/b}]", "3:16", "neither a tag", ""),
     "nim with a wrong profile": (

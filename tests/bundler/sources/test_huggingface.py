@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from huggingface_hub.utils._paths import filter_repo_objects
 
 from bundle.errors import DrayError, NotFound, SourceError, UsageError, VerificationError
 from bundle.http import Host, Http
@@ -110,15 +112,116 @@ def test_a_hidden_repository_asks_for_a_token(source: HuggingFaceSource, hub: Em
     assert "HF_TOKEN" in caught.value.hint
 
 
-def test_a_gated_repository_asks_for_its_terms_to_be_accepted(
+@pytest.mark.parametrize(
+    ("token", "status", "words"), [("", 401, "set HF_TOKEN"), (SECRET, 403, "")]
+)
+@pytest.mark.parametrize("include", [(), ("*.safetensors",)])
+def test_a_gated_repository_can_be_listed_and_asks_for_its_terms_to_be_accepted(
+    source: HuggingFaceSource,
+    hub: EmulatedHub,
+    monkeypatch: pytest.MonkeyPatch,
+    token: str,
+    status: int,
+    words: str,
+    include: tuple[str, ...],
+) -> None:
+    if token:
+        monkeypatch.setenv("HF_TOKEN", token)
+    hub.repos[ENTRY.repo, COMMIT].gated = True
+    assert len(source.files(ENTRY.repo, COMMIT)) == len(FILES)
+    with pytest.raises(
+        SourceError, match=rf"does not give .* of nvidia/Tiny-Model .*\({status}\)"
+    ) as caught:
+        source.resolve(replace(ENTRY, include=include))
+    assert "accept its terms" in caught.value.hint
+    assert words in caught.value.hint
+    assert SECRET not in str(caught.value) + caught.value.hint
+
+
+def test_a_repository_that_was_switched_off_is_told(
+    source: HuggingFaceSource, hub: EmulatedHub
+) -> None:
+    hub.repos[ENTRY.repo, COMMIT].disabled = True
+    with pytest.raises(SourceError, match="has switched off the repository"):
+        source.resolve(ENTRY)
+
+
+def test_a_renamed_repository_is_followed_and_told(
     source: HuggingFaceSource, hub: EmulatedHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", SECRET)
-    hub.repos[ENTRY.repo, COMMIT].gated = True
-    with pytest.raises(SourceError, match="does not give commit c0ffeec0ffee") as caught:
-        source.resolve(ENTRY)
-    assert "accept its terms" in caught.value.hint
-    assert SECRET not in str(caught.value) + caught.value.hint
+    new = "nvidia/New-Name"
+    repo = hub.repos.pop((ENTRY.repo, COMMIT))
+    repo.token = SECRET
+    hub.repos[new, COMMIT] = repo
+    hub.moved[ENTRY.repo] = new
+    locked = source.resolve(ENTRY)
+    assert locked.artifact.notes["renamed"] == f"the hub calls it {new} now"
+    assert locked.artifact.name.startswith("huggingface.co/nvidia/Tiny-Model:")
+    assert fetch(source, locked, file_of(locked, "model.safetensors")) == FILES["model.safetensors"]
+    assert {header for asked, header in hub.asked if "/cdn/" in asked} == {""}
+
+
+CHOICES: list[tuple[tuple[str, ...], tuple[str, ...], set[str]]] = [
+    (("*.safetensors",), (), {"model.safetensors"}),
+    (("*.json", "*.safetensors"), (), {"config.json", "model.safetensors"}),
+    ((), ("tokenizer/", ".git*"), {"config.json", "model.safetensors", "empty.txt"}),
+    (("*.txt",), (), {"tokenizer/vocab 1.txt", "empty.txt"}),
+    (("*.txt",), ("tokenizer/*",), {"empty.txt"}),
+    (("tokenizer/",), (), {"tokenizer/vocab 1.txt"}),
+    (("*",), (), set(FILES)),
+]
+
+
+@pytest.mark.parametrize(("include", "exclude", "expected"), CHOICES)
+def test_patterns_take_what_the_library_would_take(
+    source: HuggingFaceSource,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    expected: set[str],
+) -> None:
+    entry = replace(ENTRY, include=include, exclude=exclude)
+    locked = source.resolve(entry)
+    assert {file.path for file in locked.artifact.files} == expected
+    allow, ignore = list(include) or None, list(exclude)
+    theirs = filter_repo_objects(FILES, allow_patterns=allow, ignore_patterns=ignore)
+    assert set(theirs) == expected
+    said = f"{len(expected)} of the commit's 5 files"
+    assert locked.artifact.notes.get("partial") == (said if len(expected) < len(FILES) else None)
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "words"),
+    [
+        (("*.bin",), (), "no file of nvidia/Tiny-Model is called like"),
+        (("*.json", "*.pt"), (), "no file of nvidia/Tiny-Model is called like"),
+        ((), ("original/",), "no file of nvidia/Tiny-Model is called like"),
+        (("*.JSON",), (), "no file of nvidia/Tiny-Model is called like"),
+        (("*.json",), ("*",), "exclude leaves no file"),
+    ],
+)
+def test_a_pattern_that_takes_nothing_is_refused(
+    source: HuggingFaceSource, include: tuple[str, ...], exclude: tuple[str, ...], words: str
+) -> None:
+    with pytest.raises(SourceError, match=words):
+        source.resolve(replace(ENTRY, include=include, exclude=exclude, where="dray.yaml:4:5"))
+
+
+def test_a_path_that_is_left_behind_is_checked_too(
+    source: HuggingFaceSource, hub: EmulatedHub
+) -> None:
+    hub.repos[ENTRY.repo, COMMIT].files["../outside"] = b"x"
+    with pytest.raises(SourceError, match="file"):
+        source.resolve(replace(ENTRY, include=("*.json",)))
+
+
+def test_a_commit_that_is_all_lfs_is_probed_by_one_byte(
+    source: HuggingFaceSource, hub: EmulatedHub
+) -> None:
+    source.resolve(replace(ENTRY, include=("*.safetensors",)))
+    assert [asked for asked, _ in hub.asked if "/cdn/" in asked] == [
+        f"/cdn/{ENTRY.repo}/{COMMIT}/model.safetensors?Signature=secret"
+    ]
 
 
 def test_another_commit_in_the_answer_is_refused(
