@@ -138,10 +138,10 @@ class Api:
             return (NotFound if low else self.http.error)(
                 f"{name} has no {what} ({said})", hint=hint
             )
-        msg = f"{name} refuses {what} ({said})"
+        msg, case = f"{name} refuses {what} ({said})", ""
         if response.status in {401, 403}:
-            msg += f", {self._sent()}"
-        return self.http.error(msg, hint=hint)
+            msg, case = f"{msg}, {self._sent()}", "denied"
+        return self.http.error(msg, hint=hint, case=case)
 
     def _fault(self, repository: str, what: str, response: Response) -> Exception:
         # nvcr.io throttles with 401 and 403 too: a repository that has worked gets another chance.

@@ -11,10 +11,11 @@ import click
 
 import bundle
 from bundle.errors import EXIT_CODES, DrayError, UsageError
-from bundle.options import begin, emit, fail
+from bundle.options import begin, emit, fail, merge
 
 _ON = frozenset({"1", "true", "t", "yes", "y", "on"})
 ORDER = ["init", "keygen", "lock", "export", "sign", "inspect", "verify", "import"]
+ORDER += ["status", "trust", "ledger"]
 
 
 class Group(click.Group):
@@ -47,7 +48,7 @@ def build() -> click.Group:
     """Return the group with the commands of every side that is installed."""
     for entry in sorted(entry_points(group="dray.commands"), key=lambda item: item.name):
         for found in entry.load()():
-            dray.add_command(found)
+            merge(dray, found)
     return dray
 
 

@@ -57,6 +57,24 @@ def command(name: str, **settings: Any) -> Callable[[Callable[..., Any]], Comman
     return decorate
 
 
+class Group(click.Group):
+    """A group of commands of one subject, to which both sides may add theirs; see :func:`merge`."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the exit codes."""
+        formatter.write(f"\n{EXIT_CODES}\n")
+
+
+def merge(into: click.Group, found: click.Command) -> None:
+    """Add a command to a group; groups of one name become one group."""
+    there = into.commands.get(found.name or "")
+    if isinstance(there, click.Group) and isinstance(found, click.Group):
+        for inner in found.commands.values():
+            merge(there, inner)
+    else:
+        into.add_command(found)
+
+
 def say(text: str = "") -> None:
     """Print a line of a result for people."""
     click.echo(shown(text))

@@ -111,6 +111,11 @@ class Registry(oras.provider.Registry):  # type: ignore[misc]  # oras has no typ
                 found[tag] = None
         return list(found)
 
+    def has_tags(self, repository: str) -> bool:
+        """Whether the repository is there, and may have tags; one that never was has none."""
+        answer = self.api.call("GET", repository, "tags/list?n=1", "tags/list", ok=(200, 404))
+        return answer.status == 200
+
     def referrers(self, repository: str, digest: Digest) -> list[Descriptor]:
         """Return what refers to a manifest: signatures, SBOMs.
 

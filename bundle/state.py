@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bundle import instant
 from bundle.decode import Fields, dump_json, parse_json, spell
+from bundle.durable import replace_file
 from bundle.errors import DrayError, NotTrusted, UsageError
 from bundle.lockfile import held
 
@@ -32,6 +32,8 @@ MEDIA_TYPE = "application/vnd.dray.state.v1+json"
 MAX_BYTES = 16 << 10
 STREAM = r"[a-z0-9][a-z0-9-]{0,39}"
 _SIDES = ("import", "export")
+FORK, REPLAY, EXPIRED = "fork", "replay", "expired"
+"""The ``case`` of each refusal: what the high side's ledger calls the rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ class StateFolder:
                 known = self.last(state.stream)
                 if known is not None and state.place <= known.place:
                     return False
-                _write(path, dump_json(body))
+                replace_file(path, dump_json(body))
         except OSError as error:
             raise _cannot("write", path, error) from None
         return True
@@ -169,6 +171,7 @@ def check_expiry(expires: str, now: datetime, *, allow: str = "") -> bool:
         raise NotTrusted(
             f"the bundle expired on {expires}, {instant.ago(now - end)} ago",
             hint="export a fresh one; or, if it must be this one: --allow-expired REASON",
+            case=EXPIRED,
         )
     return True
 
@@ -179,6 +182,7 @@ def _fork(state: State, manifest: Digest) -> NotTrusted:
         f"imported on {instant.spell(state.when)}, this one is {manifest.short}",
         hint="somebody signed twice: ask the low side which one is theirs before anything else; a "
         "good one comes again under the next number",
+        case=FORK,
     )
 
 
@@ -187,11 +191,13 @@ def _replay(state: State, epoch: int, sequence: int) -> NotTrusted:
         what = (
             f"the trust file gives {state.stream} epoch {epoch}, but epoch {state.epoch} was seen"
         )
-        return NotTrusted(what, hint="use the newest trust file; or: --allow-rollback REASON")
+        hint = "use the newest trust file; or: --allow-rollback REASON"
+        return NotTrusted(what, hint=hint, case=REPLAY)
     return NotTrusted(
         f"{state.stream} {sequence} is older than {state.sequence}, imported on "
         f"{instant.spell(state.when)}",
         hint="import the newest bundle; or, to go back on purpose: --allow-rollback REASON",
+        case=REPLAY,
     )
 
 
@@ -227,30 +233,6 @@ def _read(data: bytes, path: Path, side: Side, stream: str) -> State:
         raise fault((), f"is damaged: {error}", "") from None
     fields.done()
     return state
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Replace ``path`` so that after a crash it holds either the old bytes or the new ones."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _cannot(verb: str, path: Path, error: OSError) -> UsageError:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bundle import instant, signature
 from bundle.decode import Fields, dump_json, parse_json, spell
+from bundle.digest import Digest
 from bundle.errors import DrayError, NotTrusted, UsageError
 from bundle.quorum import MAX_ROLES, Ballot, Role, Signers, Stream, fill
 from bundle.signature import SIGNER, PublicKey
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from bundle.decode import Fault, Path
-    from bundle.digest import Digest
 
 MEDIA_TYPE = "application/vnd.dray.trust.v1+json"
 MAX_BYTES = 1 << 20
@@ -50,6 +50,7 @@ class Trust:
     ``people`` says whose a key is, by the key's name; a key that it lacks is of a person of its own
     name. ``anywhere`` is for streams that ``streams`` does not name. No file can say so: it is
     there for a single key that somebody names on the command line. ``expires`` is None only then.
+    ``digest`` is that of the file's bytes, for the record; None when this was no file.
     """
 
     version: int
@@ -59,6 +60,7 @@ class Trust:
     streams: Mapping[str, Stream]
     anywhere: Stream | None = None
     people: Mapping[str, str] = field(default_factory=dict)
+    digest: Digest | None = field(default=None, compare=False)
 
     def verified_by(self, data: bytes, signature_files: Mapping[str, bytes]) -> Verified:
         """Find whose signatures verify over ``data``, of which not a byte is parsed.
@@ -272,6 +274,7 @@ def _read(data: bytes, fault: Fault) -> Trust:
         root=_role(_object(fields, "root"), keys, people, ("keys", "threshold")),
         streams=_streams(_object(fields, "streams"), keys, people),
         people=people,
+        digest=Digest.of(data),
     )
     fields.done(("mediaType", "version", "expires", "keys", "root", "streams"))
     return trust

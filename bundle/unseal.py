@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bundle import state
 from bundle.digest import Digest
 from bundle.errors import NotTrusted, VerificationError
 from bundle.manifest import Manifest
@@ -24,13 +23,15 @@ if TYPE_CHECKING:
 class Sealed:
     """A manifest that enough trusted keys signed, who they are, and what was passed over.
 
-    ``ignored`` maps signature files to the reason why they count for nothing.
+    ``ignored`` maps signature files to the reason why they count for nothing; ``trust`` is whom it
+    was asked about.
     """
 
     manifest: Manifest
     digest: Digest
     signers: Signers
     ignored: Mapping[str, str]
+    trust: Trust
 
 
 def unseal(media: Media, trust: Trust, now: datetime) -> Sealed:
@@ -72,27 +73,8 @@ def unseal(media: Media, trust: Trust, now: datetime) -> Sealed:
         signers = trust.require(verified, manifest.stream, now)
     except NotTrusted as error:
         raise _about(error, media.name) from None
-    return Sealed(manifest, Digest.of(data), signers, dict(verified.ignored))
+    return Sealed(manifest, Digest.of(data), signers, dict(verified.ignored), trust)
 
 
 def _about(error: NotTrusted, name: str) -> NotTrusted:
     return NotTrusted(f"{name}: {error.message}", hint=error.hint)
-
-
-def judge(
-    sealed: Sealed,
-    known: state.State | None,
-    now: datetime,
-    *,
-    allow_rollback: str = "",
-    allow_expired: str = "",
-) -> str:
-    """Apply the rules against replay, fork and freeze; return :func:`state.judge`'s verdict."""
-    state.check_expiry(sealed.manifest.expires, now, allow=allow_expired)
-    return state.judge(
-        known,
-        sealed.signers.epoch,
-        sealed.manifest.sequence,
-        sealed.digest,
-        allow_rollback=allow_rollback,
-    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +19,15 @@ from bundle.options import (
     trust_options,
     warn,
 )
+from importer.ledger.command import ledger
+from importer.ledger.status import status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from bundle.media import Media
     from bundle.unseal import Sealed
+    from importer.admission import Admission, Overrides
     from importer.load import Outcome
 
 FOLDERS = click.Path(path_type=Path)
@@ -30,10 +35,22 @@ FOLDERS = click.Path(path_type=Path)
 
 def commands() -> list[click.Command]:
     """Return the commands of the high side."""
-    return [inspect, verify, load]
+    return [inspect, verify, load, status, ledger]
 
 
-def _overrides(function: Any) -> Any:
+def _overrides(function: Callable[..., None]) -> Any:
+    """Add the options that let a rule be, for a reason that goes into the ledger."""
+
+    @wraps(function)
+    def with_reasons(
+        *arguments: Any, allow_rollback: str, allow_expired: str, **named: Any
+    ) -> None:
+        from importer.admission import Overrides
+
+        mirror = named.pop("ignore_mirror", "").strip()
+        reasons = Overrides(allow_rollback.strip(), allow_expired.strip(), mirror)
+        function(*arguments, overrides=reasons, **named)
+
     rollback = option(
         "--allow-rollback",
         default="",
@@ -43,7 +60,7 @@ def _overrides(function: Any) -> Any:
     expired = option(
         "--allow-expired", default="", metavar="REASON", help="Accept an expired bundle."
     )
-    return rollback(expired(function))
+    return rollback(expired(with_reasons))
 
 
 def _unseal(
@@ -57,21 +74,11 @@ def _unseal(
     return media, unseal(media, find_trust(trust, pub, media.folders), instant.now())
 
 
-def _judge(sealed: Sealed, allow_rollback: str, allow_expired: str) -> str:
-    from bundle import instant
-    from bundle.state import StateFolder, default_folder
-    from bundle.unseal import judge
+def _admission(sealed: Sealed, overrides: Overrides) -> Admission:
+    from importer.admission import Admission
+    from importer.ledger.book import Ledger
 
-    known = StateFolder(default_folder(), "import").last(sealed.manifest.stream)
-    verdict = judge(
-        sealed, known, instant.now(), allow_rollback=allow_rollback, allow_expired=allow_expired
-    )
-    if verdict == "gap" and known:
-        warn(
-            f"{sealed.manifest.name} follows {known.sequence}: what was between was not imported "
-            "here, and is not needed"
-        )
-    return verdict
+    return Admission(sealed, Ledger.open(), overrides, warn)
 
 
 def _error(check: Callable[[], object]) -> DrayError | None:
@@ -116,9 +123,8 @@ def verify(
     folders: tuple[Path, ...],
     trust: Path | None,
     pub: Path | None,
-    allow_rollback: str,
-    allow_expired: str,
     *,
+    overrides: Overrides,
     quick: bool,
     as_json: bool,
 ) -> None:
@@ -136,7 +142,7 @@ def verify(
         result = checking.verify(sealed.manifest, media, on_bytes=on_bytes, deep=not quick)
     checking.check_signatures(sealed, media, result)
     refusal = _error(result.raise_for_findings) or _error(
-        lambda: _judge(sealed, allow_rollback, allow_expired)
+        lambda: _admission(sealed, overrides).judge()
     )
     report.verified(sealed, result, refusal, as_json=as_json, quick=quick)
     if refusal:
@@ -156,6 +162,12 @@ def verify(
 @trust_options
 @_overrides
 @option(
+    "--ignore-mirror",
+    default="",
+    metavar="REASON",
+    help="Go by this host's ledger alone, whatever copies at the targets say.",
+)
+@option(
     "--only",
     default="",
     metavar="KIND,…",
@@ -168,10 +180,9 @@ def load(  # noqa: PLR0913
     targets: tuple[str, ...],
     trust: Path | None,
     pub: Path | None,
-    allow_rollback: str,
-    allow_expired: str,
     only: str,
     *,
+    overrides: Overrides,
     plan_only: bool,
     verify_first: bool,
     as_json: bool,
@@ -180,9 +191,11 @@ def load(  # noqa: PLR0913
     from importer import report, session
 
     media, sealed = _unseal(folders, trust, pub)
-    _judge(sealed, allow_rollback, allow_expired)
-    with stoppable() as stop:
-        run = session.Session(sealed, media, targets or ("warehouse",), only, stop, quiet=as_json)
+    admission = _admission(sealed, overrides)
+    with stoppable() as stop, _on_record(admission, write=not plan_only):
+        admission.judge()
+        run = session.Session(admission, media, targets or ("warehouse",), only, stop)
+        run.quiet = as_json
         try:
             plan = run.plan(verify_first=verify_first)
             if plan_only:
@@ -195,3 +208,16 @@ def load(  # noqa: PLR0913
     report.loaded(sealed, plan, outcome, run.targets, failure, as_json=as_json)
     if failure:
         raise failure
+
+
+@contextmanager
+def _on_record(admission: Admission, *, write: bool) -> Iterator[None]:
+    """Put what the rules refuse into the ledger."""
+    from bundle.errors import NotTrusted
+
+    try:
+        yield
+    except NotTrusted as error:
+        if write:
+            admission.refuse(error)
+        raise

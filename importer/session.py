@@ -1,20 +1,20 @@
-"""One import from media to targets: check what is here, plan, load, and remember the sequence."""
+"""One import from media to targets: check what is here, plan, load, and put it on record."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bundle import instant
 from bundle.artifact import KINDS
 from bundle.errors import UsageError
 from bundle.lockfile import held
 from bundle.progress import bar
 from bundle.reader import Reader
-from bundle.state import State, StateFolder, default_folder
+from bundle.state import default_folder
 from bundle.verify import check_signatures, verify
 from importer import destinations
 from importer import plan as planning
+from importer.ledger.mirror import shelves
 from importer.load import Load, Outcome
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from bundle.media import Media
     from bundle.unseal import Sealed
+    from importer.admission import Admission
     from importer.plan import Plan
     from importer.targets.base import Target
 
@@ -31,13 +32,18 @@ if TYPE_CHECKING:
 class Session:
     """The parts of one import."""
 
-    sealed: Sealed
+    admission: Admission
     media: Media
     to: Sequence[str]
     only: str
     stop: threading.Event
     quiet: bool = False
     targets: list[Target] = field(default_factory=list)
+
+    @property
+    def sealed(self) -> Sealed:
+        """The manifest, and who signed it."""
+        return self.admission.sealed
 
     def plan(self, *, verify_first: bool) -> Plan:
         """Check the media and the targets, and ask these what they have; nothing is written."""
@@ -54,32 +60,23 @@ class Session:
         routes = destinations.route(artifacts, self.targets)
         for target in self.targets:
             target.check()
+        self.admission.judge_by_mirrors(shelves(self.targets))
         return planning.make(manifest, routes)
 
     def load(self, plan: Plan) -> Outcome:
-        """Load what the plan names; the sequence is recorded when nothing failed."""
+        """Load what the plan names; the ledger says so before it begins, and how it ended."""
         folder = default_folder()
         folder.mkdir(parents=True, exist_ok=True)
         with (
             held(folder, name=f".{self.sealed.manifest.stream}.import"),
             bar(plan.to_read, "importing", quiet=self.quiet) as on_bytes,
         ):
+            self.admission.confirm()
+            self.admission.begin([target.label for target in self.targets])
             reader = Reader(self.sealed.manifest, self.media)
             outcome = Load(plan, reader, stop=self.stop, on_bytes=on_bytes).run()
-            if not outcome.failures:
-                self._remember()
+            self.admission.end(outcome)
         return outcome
-
-    def _remember(self) -> None:
-        manifest = self.sealed.manifest
-        state = State(
-            manifest.stream,
-            self.sealed.signers.epoch,
-            manifest.sequence,
-            self.sealed.digest,
-            instant.now(),
-        )
-        StateFolder(default_folder(), "import").record(state)
 
     def close(self) -> None:
         """Let the targets go."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from bundle.artifact import Artifact, Content
     from bundle.digest import Digest
+    from importer.ledger.shelf import Shelf
 
 
 class Blob(Protocol):
@@ -114,6 +115,10 @@ class Target(Protocol):
         Returns whether anything changed: publishing what is there already is no error. A name that
         pointed elsewhere is taken over, and recorded in ``replaced``.
         """
+        ...
+
+    def shelf(self) -> Shelf:
+        """Return where this target keeps copies of ledgers, beside what it publishes."""
         ...
 
     def close(self) -> None:

@@ -123,6 +123,18 @@ class Bucket:
         """Write a small object, its SHA-256 recorded with it."""
         self.call("put_object", key, Body=data, Metadata={"sha256": Digest.of(data).hex})
 
+    def keys(self, prefix: str, most: int) -> list[str]:
+        """Return the keys that begin with ``prefix``, the first ``most`` of them at least."""
+        found: list[str] = []
+        more: dict[str, str] = {}
+        while True:
+            answer = self.call("list_objects_v2", Prefix=prefix, **more)
+            found += [str(entry["Key"]) for entry in answer.get("Contents") or ()]
+            following = str(answer.get("NextContinuationToken") or "")
+            if not answer.get("IsTruncated") or not following or len(found) >= most:
+                return found
+            more = {"ContinuationToken": following}
+
     def parts(self, key: str, upload: str) -> dict[int, tuple[int, str]]:
         """Return size and ETag of the parts that an upload has so far, by number."""
         found: dict[int, tuple[int, str]] = {}
@@ -164,7 +176,8 @@ class Bucket:
         if code in {"404", "NoSuchKey", "NotFound", "NoSuchUpload"}:
             return AbsentError(f"{self._where(key)}: {operation} found nothing there ({code})")
         message = f"{self._where(key)}: {operation} was refused: {code or 'no reason given'}"
-        return TargetError(message, hint=_HINTS.get(code, ""))
+        case = "denied" if code == "AccessDenied" else ""
+        return TargetError(message, hint=_HINTS.get(code, ""), case=case)
 
     def _failed(self, error: Exception, key: str) -> TargetError:
         # Not the exception's text: it holds the whole URL of the request.

@@ -20,6 +20,7 @@ from bundle import lockfile
 from bundle.artifact import KINDS
 from bundle.digest import BLOCK, Digest
 from bundle.errors import TargetError, VerificationError
+from importer.ledger.shelf import FolderShelf
 from importer.targets import layout, marker
 from importer.targets.base import Claim, Replaced, file_claims
 from importer.targets.naming import Naming
@@ -113,6 +114,10 @@ class Folder:
             if artifact.kind in _LAYOUT_KINDS:
                 return self._publish_layout(artifact) or changed
             return self._publish_tree(artifact) or changed
+
+    def shelf(self) -> FolderShelf:
+        """Return where copies of ledgers lie."""
+        return FolderShelf(self._tree)
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bundle.errors import TargetError, VerificationError
 from bundle.registry import Registry
+from importer.ledger.shelf import RegistryShelf
 from importer.targets import referrers
 from importer.targets.base import Claim, Replaced
 from importer.targets.naming import Naming
@@ -112,6 +113,10 @@ class RegistryTarget:
             for tag in content.tags:
                 changed |= self._tag(repository, tag, content, blob)
         return changed
+
+    def shelf(self) -> RegistryShelf:
+        """Return where copies of ledgers lie."""
+        return RegistryShelf(self._registry, self._naming.prefix)
 
     def close(self) -> None:
         """Let connections go."""

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from bundle.errors import TargetError
+from importer.ledger.shelf import BucketShelf
 from importer.targets import marker
 from importer.targets.base import Claim, Replaced, file_claims
 from importer.targets.bucket import AbsentError, Bucket, Store
@@ -111,6 +112,10 @@ class S3:
             list(pool.map(lambda file: self._finish(artifact, file, blob), missing))
         self._bucket.write(mark, complete)
         return True
+
+    def shelf(self) -> BucketShelf:
+        """Return where copies of ledgers lie."""
+        return BucketShelf(self._bucket, self._naming.prefix)
 
     def close(self) -> None:
         """Let connections go."""

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from bundle import instant, state, trust
+from bundle import instant, trust
 from bundle.digest import Digest
 from bundle.errors import MediaIncomplete, NotTrusted, VerificationError
 from bundle.manifest import Manifest
 from bundle.media import Media
 from bundle.quorum import Stream
-from bundle.state import State
-from bundle.unseal import Sealed, judge, unseal
+from bundle.unseal import Sealed, unseal
 from tests import keys
 from tests.factory import SECOND, STRANGER, Bundle, build
 
@@ -138,40 +136,3 @@ def test_an_expired_trust_file_trusts_nobody(bundle: Bundle) -> None:
     rule = keys.trust(keys.signer("dray"), expires=NOW)
     with pytest.raises(NotTrusted, match="expired"):
         unseal(Media.find(bundle.folders), rule, NOW)
-
-
-def at(sequence: int, digest: Digest, epoch: int = 0) -> State:
-    return State("prod", epoch, sequence, digest, NOW)
-
-
-def test_a_next_bundle_is_new_and_a_known_one_the_same(bundle: Bundle) -> None:
-    sealed = opened(bundle)
-    assert judge(sealed, None, NOW) == "new"
-    assert judge(sealed, at(1, sealed.digest), NOW) == "same"
-
-
-def test_a_fork_is_refused_whatever_the_reasons(bundle: Bundle) -> None:
-    with pytest.raises(NotTrusted):
-        judge(opened(bundle), at(1, Digest.of(b"other")), NOW, allow_rollback="please")
-
-
-def test_a_replay_is_refused_without_a_reason(bundle: Bundle) -> None:
-    sealed = opened(bundle)
-    with pytest.raises(NotTrusted):
-        judge(sealed, at(2, sealed.digest), NOW)
-    assert judge(sealed, at(2, sealed.digest), NOW, allow_rollback="a test") == "rollback"
-
-
-def test_an_expired_bundle_is_refused_without_a_reason(bundle: Bundle) -> None:
-    sealed = opened(bundle)
-    late = NOW + timedelta(days=400)
-    with pytest.raises(NotTrusted, match="expired"):
-        judge(sealed, None, late)
-    assert judge(sealed, None, late, allow_expired="a test") == "new"
-
-
-def test_the_state_is_judged_by_its_own_rules(bundle: Bundle) -> None:
-    sealed = opened(bundle)
-    known = at(1, sealed.digest)
-    assert judge(sealed, known, NOW) == state.judge(known, 0, 1, sealed.digest)
-    assert json.loads(bundle.path("manifest.json").read_bytes())["sequence"] == 1

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
+
 from bundle.cli import build
 
 ROOT = Path(__file__).parents[2]
@@ -46,6 +48,9 @@ def text() -> str:
     group = build()
     for name in group.list_commands(None):  # type: ignore[arg-type]
         parts.append(f"\n## dray {name}\n\n```text\n{help_of(name)}```\n")
+        inner = group.commands[name]
+        for below in inner.list_commands(None) if isinstance(inner, click.Group) else ():  # type: ignore[arg-type]
+            parts.append(f"\n### dray {name} {below}\n\n```text\n{help_of(name, below)}```\n")
     return "".join(parts)
 
 

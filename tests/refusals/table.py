@@ -33,7 +33,8 @@ class Lie:
     """``tell`` turns a good bundle into the lie; ``says`` and ``hint`` are parts of the answer.
 
     ``inside`` lies are in the bytes of blobs: an import in one pass finds them when it has written
-    other blobs already, none of which may be visible. ``bundle`` is which good bundle it starts
+    other blobs already, none of which may be visible. ``remembered`` lies are put on record by an
+    import. ``bundle`` is which good bundle it starts
     from, ``ways`` the commands that it is told to, ``options`` theirs.
     """
 
@@ -43,6 +44,7 @@ class Lie:
     says: str
     hint: str = ""
     inside: bool = False
+    remembered: bool = False
     bundle: str = "plain"
     ways: tuple[str, ...] = WAYS
     options: tuple[str, ...] = ()
@@ -138,10 +140,18 @@ def check(lie: Lie, way: str, bundle: Bundle, target: Path, home: Path) -> None:
     if lie.inside and way == IMPORT:
         assert visible(target) == seen, "something of a bad bundle is visible"
         assert_blobs_are_true(target)
-        assert not list(home.rglob("import/*.json")), "a bad bundle is remembered as imported"
+        assert '"kind":"import-done"' not in ledger(home), "a bad bundle is on record as imported"
         return
     assert snapshot(target) == before, "the target was touched"
+    if lie.remembered and way != VERIFY:
+        assert '"kind":"refused"' in ledger(home).splitlines()[-1], "nothing is on record"
+        return
     assert snapshot(home) == state, "the import left something behind on this host"
+
+
+def ledger(home: Path) -> str:
+    """Return this host's record of what it did, or nothing."""
+    return "".join(path.read_text() for path in home.rglob("ledger.jsonl"))
 
 
 def assert_blobs_are_true(target: Path) -> None:

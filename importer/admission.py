@@ -1,0 +1,180 @@
+"""Whether a bundle may be imported here and now: expiry, replay, fork, trust; and the record of it.
+
+The rules are those of ``schemas/README.md``, sections 11 and 12. What this host knows is its
+ledger; what other hosts know is read from the copies of their ledgers at the targets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bundle import instant, state
+from bundle.errors import DrayError, NotTrusted
+from importer.ledger import entry as kinds
+from importer.ledger import mirror
+from importer.ledger.mirror import Mirrors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bundle.unseal import Sealed
+    from importer.ledger.book import Ledger
+    from importer.ledger.shelf import Shelf
+    from importer.load import Outcome
+
+TEXT = 500
+"""Letters of an error that are kept in the ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """The reasons that somebody gave for letting a rule be; empty where none was given."""
+
+    rollback: str = ""
+    expired: str = ""
+    mirror: str = ""
+
+
+@dataclass
+class Admission:
+    """One bundle at the door. ``used`` maps the rules that were overridden to the reasons."""
+
+    sealed: Sealed
+    ledger: Ledger
+    overrides: Overrides = field(default_factory=Overrides)
+    warn: Callable[[str], object] = lambda _text: None
+    used: dict[str, str] = field(default_factory=dict)
+    mirrors: Mirrors = field(default_factory=lambda: Mirrors((), {}))
+    shelves: list[Shelf] = field(default_factory=list)
+
+    def judge(self) -> str:
+        """Apply the rules by what this host knows; return :func:`bundle.state.judge`'s verdict.
+
+        Raises :class:`NotTrusted` with the rule in ``case``.
+        """
+        manifest, over = self.sealed.manifest, self.overrides
+        if state.check_expiry(manifest.expires, instant.now(), allow=over.expired):
+            self.used[state.EXPIRED] = over.expired
+        known = self.ledger.standings().of(manifest.stream)
+        self._check_trust()
+        verdict = self._compare(known.state)
+        if verdict == "gap" and known.state:
+            self.warn(
+                f"{manifest.name} follows {known.state.sequence}: what was between was not "
+                "imported here, and is not needed"
+            )
+        return verdict
+
+    def judge_by_mirrors(self, places: Sequence[Shelf]) -> None:
+        """Apply the rules by what the copies of other hosts' ledgers say."""
+        self.shelves = list(places)
+        self.mirrors = mirror.read(self.shelves)
+        for place, reason in self.mirrors.unread.items():
+            self.warn(f"what other hosts have imported is not known: {place}: {reason}")
+        try:
+            self.mirrors.check(self.ledger)
+            for claim, known in self.mirrors.of(self.sealed.manifest.stream):
+                self._compare(known, claim)
+        except NotTrusted:
+            if not self.overrides.mirror:
+                raise
+            self.used["mirror"] = self.overrides.mirror
+
+    def confirm(self) -> None:
+        """Judge again if another run has written to the ledger meanwhile."""
+        before = len(self.ledger.chain.entries)
+        self.ledger.refresh()
+        if len(self.ledger.chain.entries) > before:
+            self._compare(self.ledger.standings().of(self.sealed.manifest.stream).state)
+
+    def _compare(self, known: state.State | None, claim: mirror.Claim | None = None) -> str:
+        manifest = self.sealed.manifest
+        try:
+            verdict = state.judge(
+                known,
+                self.sealed.signers.epoch,
+                manifest.sequence,
+                self.sealed.digest,
+                allow_rollback=self.overrides.rollback,
+            )
+        except NotTrusted as error:
+            raise _by_mirror(error, claim) if claim else error from None
+        if verdict == "rollback":
+            self.used[state.REPLAY] = self.overrides.rollback
+        return verdict
+
+    def _check_trust(self) -> None:
+        """Refuse an older trust file than this host has used: it may hold keys revoked since."""
+        trust, stream = self.sealed.trust, self.sealed.manifest.stream
+        seen = self.ledger.standings().of(stream).trust or self.ledger.standings().trust
+        if trust.digest is None or seen is None or trust.version >= seen.version:
+            return
+        if not self.overrides.rollback:
+            raise NotTrusted(
+                f"the trust file has version {trust.version}, and version {seen.version} was "
+                f"used here for {stream}",
+                hint="use the newest trust file; or: --allow-rollback REASON",
+                case="old-trust",
+            )
+        self.used["old-trust"] = self.overrides.rollback
+
+    # -- the record -------------------------------------------------------------------------------
+
+    def refuse(self, error: NotTrusted) -> None:
+        """Put a refusal on record, when a rule of this class is behind it."""
+        if error.case in _REMEMBERED:
+            about = {"rule": error.case, "error": error.message[:TEXT]}
+            self.ledger.append(kinds.REFUSED, **self._identity(), **about)
+
+    def begin(self, targets: Sequence[str]) -> None:
+        """Put on record that an import begins: first what was overridden, and a new trust file."""
+        for rule, reason in self.used.items():
+            body = {"rule": rule, "reason": reason[:TEXT]}
+            self.ledger.append(kinds.OVERRIDE, **self._identity(), **body)
+        self._note_trust()
+        signers = list(self.sealed.signers.names)
+        rest: dict[str, Any] = {"signers": signers}
+        rest |= {"targets": list(targets), "unread": list(self.mirrors.unread)}
+        self.ledger.append(kinds.BEGUN, **self._identity(), **rest)
+
+    def end(self, outcome: Outcome) -> None:
+        """Put on record how it ended; then copy the ledger to the targets."""
+        sizes = {"uploaded": outcome.uploaded, "shared": outcome.shared, "present": outcome.present}
+        artifacts = len(outcome.published) + len(outcome.unchanged)
+        body: dict[str, Any] = {"artifacts": artifacts, **sizes}
+        if outcome.failures:
+            name, error = next(iter(outcome.failures.items()))
+            body |= {"failed": len(outcome.failures), "error": f"{name}: {error.message}"[:TEXT]}
+        kind = kinds.FAILED if outcome.failures else kinds.DONE
+        self.ledger.append(kind, **self._identity(), **body)
+        for place, reason in mirror.write(self.shelves, self.ledger).items():
+            self.warn(f"the ledger was not copied: {place}: {reason}")
+
+    def _identity(self) -> dict[str, Any]:
+        manifest = self.sealed.manifest
+        body: dict[str, Any] = {"bundle": manifest.name, "stream": manifest.stream}
+        body |= {"epoch": self.sealed.signers.epoch, "sequence": manifest.sequence}
+        return body | {"manifest": str(self.sealed.digest), "expires": manifest.expires}
+
+    def _note_trust(self) -> None:
+        trust, stream = self.sealed.trust, self.sealed.manifest.stream
+        seen = self.ledger.standings().of(stream).trust
+        if trust.digest is None or (seen and seen.digest == trust.digest):
+            return
+        if seen and seen.version == trust.version:
+            self.warn(
+                f"this trust file is another one than was used for {stream} before, under the "
+                f"same version {trust.version}: changes take a new version, dray trust"
+            )
+        body = {"change": "used", "version": trust.version, "trust": str(trust.digest)}
+        self.ledger.append(kinds.TRUST, stream=stream, **body)
+
+
+_REMEMBERED = frozenset({state.REPLAY, state.FORK, state.EXPIRED, "old-trust", "mirror"})
+
+
+def _by_mirror(error: NotTrusted, claim: mirror.Claim) -> DrayError:
+    what = f"{error.message}; so says the ledger of {claim.head.host[:80]!r} at {claim.place}"
+    hint = f"{error.hint}. If that copy lies: remove it, or --ignore-mirror REASON"
+    return NotTrusted(what, hint=hint, case=error.case)
