@@ -64,12 +64,13 @@ class Ledger:
 
     def refresh(self) -> None:
         """Read what was appended since; see :meth:`open`."""
+        head = self._head()  # before the entries: another run may append between the two
         data = self._read(self.chain.size)
         try:
             self._extend(Chain(self.chain.entries).extend(data))
         except (BrokenChain, BrokenEntry) as error:
             raise _broken(self.path, str(error)) from None
-        self._compare()
+        self._compare(head)
 
     def _extend(self, chain: Chain) -> None:
         for entry in chain.entries[len(self.chain.entries) :]:
@@ -118,8 +119,13 @@ class Ledger:
 
     def _next(self, before: Any, kind: str, body: Mapping[str, Any]) -> Entry:
         chain = Chain(tuple(before))
-        number = len(chain.entries) + 1
-        return entries.compose(number, chain.tip, instant.now(), kind, {**body, **who()})
+        number, fields = len(chain.entries) + 1, _plain({**body, **who()})
+        try:
+            made = entries.compose(number, chain.tip, instant.now(), kind, fields)
+            Standings().learn(made)  # never write what the next run would call damaged
+        except BrokenEntry as error:
+            raise UsageError(f"the ledger cannot hold this: {error}") from None
+        return made
 
     def _write(self, added: list[Entry]) -> None:
         size, fresh = self.chain.size, not self.path.exists()
@@ -168,15 +174,15 @@ class Ledger:
     def _restart(self, reason: str) -> Path | None:
         data = self._read(0)
         known = self._salvaged(data)
-        aside = None
+        body = {"nonce": secrets.token_hex(16), **known.opening()}
+        body |= {"reason": reason, "after": str(Digest.of(data))}
+        opening, aside = self._next([], entries.OPENED, body), None
         if data:
             aside = self.folder / f"ledger.{Digest.of(data).hex[:12]}.jsonl"
             self.path.rename(aside)
         (self.folder / HEAD).unlink(missing_ok=True)
-        body = {"nonce": secrets.token_hex(16), **known.opening()}
-        body |= {"reason": reason, "after": str(Digest.of(data))}
         self.chain, self._known = Chain(), Standings()
-        self._write([self._next([], entries.OPENED, body)])
+        self._write([opening])
         return aside
 
     def _salvaged(self, data: bytes) -> Standings:
@@ -224,9 +230,8 @@ class Ledger:
             raise _cannot("read", path, error) from None
         return Head.read(data, lambda message: _broken(path, message))
 
-    def _compare(self) -> None:
+    def _compare(self, head: Head | None) -> None:
         """Refuse a ledger that was longer once, or another one, by what its head says."""
-        head = self._head()
         if head is None or self.chain.holds(head.number, head.digest):
             return
         if not self.chain.entries:
@@ -247,6 +252,15 @@ def who() -> dict[str, str]:
         user = str(os.getuid())
     body = {"user": user, "host": os.uname().nodename, "dray": bundle.__version__}
     return body | ({"sudo": sudo} if (sudo := os.environ.get("SUDO_USER")) else {})
+
+
+def _plain(value: Any) -> Any:
+    """Return a value whose texts are UTF-8: names of files and arguments need not be."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return {key: _plain(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _write_all(handle: int, data: bytes, offset: int) -> None:

@@ -16,7 +16,7 @@ from bundle import auth, refusals, signature, state, strictyaml, trust
 from bundle.decode import parse_json
 from bundle.digest import verified
 from bundle.encoding import decode
-from bundle.errors import DrayError
+from bundle.errors import DrayError, NotTrusted
 from bundle.http import Response
 from bundle.manifest import Manifest
 from bundle.media import Media
@@ -29,6 +29,10 @@ from bundler.adopt.found import Found
 from bundler.sources import chartfile, helmindex, ngc_answers, ngc_listing
 from bundler.sources.ngc_api import Item
 from importer import destinations
+from importer.ledger.chain import BrokenChain, Chain
+from importer.ledger.entry import BrokenEntry
+from importer.ledger.head import Head
+from importer.ledger.streams import Standings
 from importer.targets import layout, marker
 from tests import factory, keys
 
@@ -90,6 +94,27 @@ def trust_policy(data: bytes) -> None:
 def memory(data: bytes) -> None:
     """The state of a stream."""
     state._read(data, HERE, "import", "prod")
+
+
+def ledger(data: bytes) -> None:
+    """A ledger: what is read of it is exactly what is there, and stands for something."""
+    try:
+        chain = Chain().extend(data)
+    except BrokenChain as error:
+        chain = Chain(error.good)
+    else:
+        assert b"".join(one.line + b"\n" for one in chain.entries) + chain.torn == data
+    with suppress(BrokenEntry):
+        known = Standings()
+        for one in chain.entries:
+            known.learn(one)
+        known.opening()
+
+
+def ledger_head(data: bytes) -> None:
+    """Whatever is read as a ledger's head reads back from what it writes."""
+    head = Head.read(data, NotTrusted)
+    assert Head.read(head.to_bytes(), NotTrusted) == head
 
 
 def yaml(data: bytes) -> None:
@@ -249,6 +274,8 @@ TARGETS: dict[str, Target] = {
     "public-key": public_key,
     "trust-policy": trust_policy,
     "state": memory,
+    "ledger": ledger,
+    "ledger-head": ledger_head,
     "yaml": yaml,
     "spec": spec_file,
     "adopt": adopt,
