@@ -152,7 +152,12 @@ def redact(url: str) -> str:
     return shown.geturl()[:300]
 
 
-def content_range(header: str) -> tuple[int, int]:
-    """Return first and last byte of a ``Content-Range``, or (-1, -1) (RFC 9110, section 14.4)."""
-    match = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(?:\d{1,18}|\*)", header.strip())
-    return (int(match[1]), int(match[2])) if match else (-1, -1)
+def content_range(header: str) -> tuple[int, int, int]:
+    """Return first byte, last byte and size of the whole in a ``Content-Range``; -1 is unknown.
+
+    Source: RFC 9110, section 14.4.
+    """
+    match = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", header.strip())
+    if not match:
+        return -1, -1, -1
+    return int(match[1]), int(match[2]), -1 if match[3] == "*" else int(match[3])

@@ -14,10 +14,12 @@ from urllib.parse import urljoin
 from bundle import __version__, hosts
 from bundle.errors import SourceError, TransferError
 from bundle.hosts import Host, redact
+from bundle.whole import Unranged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
+    from bundle.whole import Whole
     from bundle.wire import Answer
 
     T = TypeVar("T")
@@ -196,12 +198,16 @@ class Http:
         end: int | None = None,
         headers: Mapping[str, str] | None = None,
         access: Access | None = None,
+        whole: Whole | None = None,
+        exact: bool = False,
     ) -> Iterator[Iterator[bytes]]:
         """Open ``url`` from byte ``offset`` up to (not including) byte ``end``: one attempt.
 
         Yields blocks of 1 MiB as they are on the wire. A server that answers a range with the whole
-        is read from the start and its first bytes are thrown away; one that answers with another
-        range raises the run's error. What may pass raises :class:`Interrupted`.
+        is read from the start and its first bytes are thrown away; where ``exact``, that raises
+        :class:`bundle.whole.Unranged`, and so does another ETag than that of ``whole``. One that
+        answers with another range, or of a file of another size, raises the run's error. What may
+        pass raises :class:`Interrupted`.
         """
         wanted = dict(headers or {})
         ranged = offset > 0 or end is not None
@@ -211,8 +217,11 @@ class Http:
         call = _Call("GET", url, wanted, None, ok, access, TIMEOUTS)
         with self._ask(call) as answer:
             self._settle(call, answer)
+            same = whole is None or whole.same(answer.headers)
+            if exact and not (same and answer.status == 206):
+                raise Unranged
             if answer.status == 206:
-                self._check_range(answer, offset, end)
+                self._check_range(answer, offset, end, whole)
                 yield answer.blocks()
             else:
                 yield _cut(answer.blocks(), offset, end)
@@ -309,8 +318,15 @@ class Http:
         msg = f"{call.method} {redact(response.url)} answered {response.status}"
         raise self.error(msg)
 
-    def _check_range(self, answer: Answer, offset: int, end: int | None) -> None:
-        first, last = hosts.content_range(answer.headers.get("Content-Range", ""))
+    def _check_range(
+        self, answer: Answer, offset: int, end: int | None, whole: Whole | None
+    ) -> None:
+        first, last, size = hosts.content_range(answer.headers.get("Content-Range", ""))
+        if whole is not None and size not in {-1, whole.size}:
+            msg = (
+                f"{redact(answer.url)} is {size} bytes there, not the {whole.size} that are pinned"
+            )
+            raise self.error(msg, hint="look at what changed, then lock anew: dray lock --update")
         if first != offset or last < first or (end is not None and last >= end):
             msg = f"{redact(answer.url)} answered with another range than bytes {offset} and on"
             raise self.error(msg, hint="a proxy between may be caching partial answers")

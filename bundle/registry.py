@@ -15,6 +15,7 @@ from bundle.artifact import MEDIA_TYPE, TAG
 from bundle.digest import Descriptor, Digest, is_digest
 from bundle.errors import VerificationError
 from bundle.upload import Uploads
+from bundle.whole import Whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from bundle.credentials import Credentials
     from bundle.http import Http, Response
     from bundle.refusals import Explain
-    from bundle.transfer import OpenAt
+    from bundle.transfer import OpenRange
 
 MANIFEST_LIMIT = 4 << 20
 """Bytes; the most that a registry has to take (OCI distribution-spec, "Pushing Manifests")."""
@@ -132,16 +133,22 @@ class Registry(oras.provider.Registry):  # type: ignore[misc]  # oras has no typ
         entries = [entry for page in pages for entry in _list(page, "manifests")]
         return list(dict.fromkeys(self._descriptor(entry, where) for entry in entries))
 
-    def opener(self, repository: str, descriptor: Descriptor) -> OpenAt:
-        """Return a function that opens a blob at an offset, in bytes, for one attempt."""
+    def opener(self, repository: str, descriptor: Descriptor) -> OpenRange:
+        """Return a function that opens a blob at an offset, in bytes, for one attempt.
+
+        With an end too, it opens that range or raises :class:`bundle.whole.Unranged`.
+        """
+        whole = Whole(descriptor.size, tagged=False)
 
         @contextmanager
-        def open_at(offset: int) -> Iterator[Iterator[bytes]]:
+        def open_at(offset: int, end: int | None = None) -> Iterator[Iterator[bytes]]:
             with self.http.stream(
                 self.api.url(repository, f"blobs/{descriptor.digest}"),
                 offset=offset,
-                end=descriptor.size if offset else None,
+                end=end or (descriptor.size if offset else None),
                 access=self.api.access(f"blob {descriptor.digest}", repository),
+                whole=whole,
+                exact=end is not None,
             ) as blocks:
                 self.api.worked(repository)
                 yield blocks

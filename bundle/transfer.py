@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from bundle.errors import SourceError, VerificationError
 from bundle.http import Interrupted, backoff
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from contextlib import AbstractContextManager
 
     from bundle.errors import TransferError
 
     OpenAt = Callable[[int], AbstractContextManager[Iterator[bytes]]]
+
+
+class OpenRange(Protocol):
+    """Opens one thing at an offset, or a range of it, in bytes, for one attempt."""
+
+    def __call__(
+        self, offset: int, end: int | None = None, /
+    ) -> AbstractContextManager[Iterator[bytes]]:
+        """Open it from ``offset`` on; up to ``end`` and no further where that is given.
+
+        Without an end, a server that has no ranges is read from the start, and its first bytes are
+        thrown away. With one, that raises :class:`bundle.whole.Unranged`.
+        """
+        ...
 
 
 def resume(
@@ -26,7 +40,7 @@ def resume(
     attempts: int = 8,
     sleep: Callable[[float], object] = time.sleep,
     error: type[TransferError] = SourceError,
-) -> Iterator[bytes]:
+) -> Generator[bytes]:
     """Yield the bytes from ``start`` to ``size``, each once, reopening at the offset reached.
 
     ``attempts`` is how often in a row nothing may come before ``error`` is raised; bytes that came

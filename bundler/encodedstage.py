@@ -74,7 +74,7 @@ class EncodedStage:
         check(self.stop)
         blocks = resume(open_at, size=size, what=what)
         next(blocks, b"")
-        blocks.close()  # type: ignore[attr-defined]  # a generator, which lets the connection go
+        blocks.close()  # which lets the connection go
 
     def _use(self, use: Use, digest: Digest, sources: Sources) -> SourceError | None:
         """Write, or probe, a blob at the first artifact that has it."""

@@ -14,8 +14,10 @@ from bundle.digest import Digest
 from bundle.errors import DrayError, SourceError
 from bundler.chunkfile import PARTIAL, ChunkFile, ReadBackError, Span, medium_errors
 from bundler.encodedstage import EncodedStage
-from bundler.fetch import Sink, Stop, check, fetch, unpinned
+from bundler.fetch import Fetching, Stop, check, unpinned
+from bundler.growth import Growth
 from bundler.paritystage import ParityStage
+from bundler.sink import Sink
 
 if TYPE_CHECKING:
     import threading
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     Opener = Callable[[LockedArtifact, LockedContent], OpenAt]
 
 WORKERS = 4
+"""Connections to begin with; two saturate two cores, the others hide latency."""
+CONNECTIONS = 16
+"""Connections at most."""
 ENCODED = 0
 """Stands for the encoded stage among the numbers of chunks."""
 
@@ -65,17 +70,22 @@ class Export:
         stop: threading.Event,
         on_bytes: Callable[[int], object],
         on_sealed: Callable[[int], object] = lambda _count: None,
-        workers: int = WORKERS,
+        connections: tuple[int, int] = (WORKERS, CONNECTIONS),
     ) -> None:
+        """Prepare it; ``connections`` is how many are opened to begin with, and at most."""
         self.plan, self.bundle, self.journal, self.opener = plan, bundle, journal, opener
-        self.stop, self.on_bytes, self.workers = stop, on_bytes, workers
+        self.stop, self._told, self.workers = stop, on_bytes, min(connections)
         self.on_sealed = on_sealed
         self.pieces = plan.packing.pieces()
         self.outcome = Outcome()
         self.users = self._users()
         self._left: dict[int, set[Digest]] = {}
         self._again: set[tuple[int, Digest]] = set()
-        self._running: dict[Future[None], Digest | int] = {}
+        self._running: dict[Future[None], Digest | int | None] = {}
+        self._fetching: dict[Digest, Fetching] = {}
+        self._growth = Growth(*connections)
+        self._pool = sum(connections)
+        self._moved = 0
         self.parity: ParityStage | None = None
         if plan.options.parity:
             self.parity = ParityStage(plan, bundle, journal, self.chunk, stop, on_sealed)
@@ -105,7 +115,7 @@ class Export:
         todo = self._todo()
         encoded = set(self.journal.encoded)
         with (
-            ThreadPoolExecutor(self.workers, "fetch") as fetchers,
+            ThreadPoolExecutor(self._pool, "fetch") as fetchers,
             ThreadPoolExecutor(2, "seal") as sealers,
         ):
             try:
@@ -185,7 +195,7 @@ class Export:
     ) -> None:
         running = self._running
         while (todo or running) and not self.stop.is_set():
-            while todo and sum(isinstance(key, Digest) for key in running.values()) < self.workers:
+            while todo and self._free():
                 digest = todo.popleft()
                 if digest in self.journal.done:
                     self._keep(digest)
@@ -193,6 +203,7 @@ class Export:
                     running[fetchers.submit(self._fetch, digest)] = digest
                     continue
                 self._seal_full(digest, sealers)
+            self._assist(fetchers, idle=not todo)
             done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
             for future in done:
                 if future not in running:
@@ -201,6 +212,33 @@ class Export:
                 self._settle(future, key, todo)
                 if isinstance(key, Digest) and not self.stop.is_set():
                     self._seal_full(key, sealers)
+
+    def _free(self) -> bool:
+        """Whether another blob may be begun."""
+        blobs = sum(isinstance(key, Digest) for key in self._running.values())
+        return blobs < max(self.workers, self._growth.wanted - self._helpers())
+
+    def _helpers(self) -> int:
+        return sum(key is None for key in self._running.values())
+
+    def _assist(self, fetchers: ThreadPoolExecutor, *, idle: bool) -> None:
+        """Have connections that no blob needs fetch ranges of the blobs that are under way."""
+        running = self._running
+        used = sum(key is None or isinstance(key, Digest) for key in running.values())
+        self._growth.observe(self._moved, busy=used >= self._growth.wanted)
+        while idle and used < self._growth.wanted:
+            for fetching in list(self._fetching.values()):
+                if claim := fetching.claim():
+                    running[fetchers.submit(fetching.help, claim)] = None
+                    break
+            else:
+                return
+            used += 1
+
+    def on_bytes(self, count: int) -> None:
+        """Count what came, or, when negative, what has to come again."""
+        self._moved += max(count, 0)  # approximate under threads; it only steers
+        self._told(count)
 
     def _seal_full(self, digest: Digest, sealers: ThreadPoolExecutor) -> None:
         if digest not in self.journal.done:
@@ -243,7 +281,7 @@ class Export:
             made, blocks = self.parity.finish(self.outcome.chunks, self._reading)
             self.outcome.parity, self.outcome.lists = made, (blocks,)
 
-    def _settle(self, future: Future[None], key: Digest | int, todo: deque[Digest]) -> None:
+    def _settle(self, future: Future[None], key: Digest | int | None, todo: deque[Digest]) -> None:
         error = future.exception()
         if error is None:
             if isinstance(key, Digest):
@@ -308,7 +346,7 @@ class Export:
             try:
                 with unpinned(what):
                     open_at = self._open(locked, content)
-                crcs = fetch(
+                self._fetching[digest] = fetching = Fetching(
                     open_at,
                     sink,
                     what=what,
@@ -316,10 +354,12 @@ class Export:
                     stop=self.stop,
                     on_bytes=self.on_bytes,
                 )
+                crcs = fetching.run()
             except SourceError as error:
                 last = last or error
                 continue
             finally:
+                self._fetching.pop(digest, None)
                 sink.close()
             self.journal.write(done=digest, crc=list(crcs))
             return
@@ -379,7 +419,7 @@ class Export:
 
 
 def _text(data: bytes) -> OpenAt:
-    return lambda offset: nullcontext(iter([data[offset:]]))
+    return lambda offset, end=None: nullcontext(iter([data[offset:end]]))
 
 
 def remaining(plan: Plan, done: Mapping[Digest, object]) -> int:

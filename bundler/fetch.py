@@ -1,34 +1,37 @@
-"""One pass for a blob: network, hash, chunk. It goes on where a killed run stopped."""
+"""One pass for a blob: network, chunk, hash, by as many connections as are free for it."""
 
 from __future__ import annotations
 
-import hashlib
-import os
+import threading
 import time
-import zlib
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
 
-from bundle import ustar
-from bundle.chunks import member_name
-from bundle.digest import BLOCK
 from bundle.errors import DrayError, PartlyDone, SourceError, TransferError, VerificationError
 from bundle.transfer import resume
-from bundler.chunkfile import ChunkFile, medium_errors, write_all
+from bundle.whole import Unranged
+from bundler.ranges import Ranges
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
-    from bundle.digest import Digest
     from bundler.journal import Journal
-    from bundler.packing import Piece
+    from bundler.ranges import Claim
+    from bundler.sink import Cursor, Sink
     from bundler.sources.base import OpenAt
+
+    _Opened = Callable[[int, int], AbstractContextManager[Iterator[bytes]]]
+    _Sleep = Callable[[Ranges, Claim, float], None]
 
 MARK_BYTES = 32 << 20
 MARK_SECONDS = 1.0
-WRITE_OUT = 16 << 20
-"""Bytes after which a medium is told to begin writing."""
+CATCH_UP = 8
+"""Blocks that were written ahead and are hashed after one that has arrived, at most."""
+REFUSALS = 3
+"""How many connections beside the first may fail until a blob is left to that one."""
+LONGEST_WAIT = 2.0
+"""Seconds that a connection beside the first waits before it tries again; else it is given up."""
 
 
 class Stop(PartlyDone):
@@ -58,148 +61,281 @@ class OtherBytes(SourceError):
     """The upstream has other bytes than are pinned."""
 
 
-class Sink:
-    """A blob's pieces in their chunks: takes its bytes in order and hashes them."""
+class Fetching:
+    """One attempt to fetch a blob from one source: :meth:`run` in one thread, helpers in others.
+
+    The thread that runs it decides what becomes of the blob. A helper that fails gives back what it
+    has not fetched and is gone; a server that has no ranges, or has another file by now, is left to
+    one connection.
+    """
 
     def __init__(
-        self, digest: Digest, pieces: Sequence[Piece], chunk: Callable[[int], ChunkFile]
+        self,
+        open_at: OpenAt,
+        sink: Sink,
+        *,
+        what: str,
+        journal: Journal,
+        stop: threading.Event,
+        on_bytes: Callable[[int], object],
     ) -> None:
-        self.digest, self.pieces, self._chunk = digest, pieces, chunk
-        self.size = sum(piece.size for piece in pieces)
-        self._open = ExitStack()
-        self._handle = -1
-        self.rewind()
+        self._open_at, self._sink, self._what = open_at, sink, what
+        self._journal, self._stop, self._on_bytes = journal, stop, on_bytes
+        self._ranges = Ranges(sink.size)
+        self._hashing = threading.Lock()
+        self._marking = threading.Lock()
+        self._marked, self._when = 0, time.monotonic()
+        self._fault: BaseException | None = None
+        self._refused = 0
+        self._helpers = 0
+        self._mixed = self._alone = False
+        self._flowing = False
 
-    def rewind(self) -> None:
-        """Begin, or begin again: nothing counts as written."""
-        self.whole = hashlib.sha256()
-        self.crcs = [0] * len(self.pieces)
-        self.position = 0
-        self._enter(0)
+    # -- the thread that runs it ------------------------------------------------------------------
 
-    def _enter(self, number: int) -> None:
-        self._open.close()
-        self._number = number
-        chunk = self._chunk(self.pieces[number].chunk)
-        self._path = chunk.partial
-        self._handle = self._open.enter_context(chunk.writing())
-        self._written_out = self.pieces[number].offset
+    def run(self) -> tuple[int, ...]:
+        """Fetch the blob and return the CRC-32 of each piece, for the reading back.
 
-    def recover(self, count: int, stop: threading.Event) -> None:
-        """Hash the first ``count`` bytes that an earlier run wrote."""
-        while self.position < count:
-            check(stop)
-            piece = self._piece()
-            inside = self.position - piece.start
-            most = min(BLOCK, piece.size - inside, count - self.position)
-            with medium_errors(self._path):
-                block = os.pread(self._handle, most, piece.offset + inside)
-            if not block:
+        Raises :class:`SourceError` when the upstream fails, or has other bytes than are pinned:
+        nothing of it is recorded as done.
+        """
+        self._recover()
+        try:
+            self._pass()
+        except OtherBytes:
+            if not self._mixed:
+                raise
+            # What an earlier run, or another upstream, has left may be what is wrong; so may be
+            # ranges of a file that was changed in between.
+            self._begin_again()
+            self._pass()
+        return self._sink.finish()
+
+    def _recover(self) -> None:
+        """Hash what an earlier run wrote without a gap, and take what it wrote behind that."""
+        digest = self._sink.digest
+        count = min(self._journal.reached.get(digest, 0), self._sink.size)
+        while self._sink.position < count:
+            check(self._stop)
+            if not self._sink.read_on(count - self._sink.position):
                 break  # the file is shorter than the journal says: the rest is fetched again
-            self._hash(block)
+        self._ranges.add([(0, self._sink.position)])
+        if self._sink.position == count:
+            self._ranges.add(self._journal.ahead.get(digest, ()))
+        self._mixed = self._ranges.count > 0
+        self._marked = self._ranges.count
 
-    def write(self, block: bytes) -> None:
-        """Take the next bytes."""
-        view = memoryview(block)
-        while view:
-            piece = self._piece()
-            inside = self.position - piece.start
-            taken = view[: piece.size - inside]
-            with medium_errors(self._path):
-                write_all(self._handle, taken, piece.offset + inside)
-                self._start_writing_out(piece.offset + inside + len(taken))
-            self._hash(taken)
-            view = view[len(taken) :]
+    def _begin_again(self) -> None:
+        with self._hashing:
+            self._sink.rewind()
+            self._ranges = Ranges(self._sink.size)
+        self._marked, self._alone, self._fault = 0, True, None
 
-    def _start_writing_out(self, end: int) -> None:
-        # On Linux this begins to write dirty pages out and does not wait: otherwise the sync at the
-        # end of a chunk waits for gigabytes, and the page cache pushes out everything else.
-        if end - self._written_out >= WRITE_OUT:
-            count = end - self._written_out
-            os.posix_fadvise(self._handle, self._written_out, count, os.POSIX_FADV_DONTNEED)
-            self._written_out = end
-
-    def _piece(self) -> Piece:
-        piece = self.pieces[self._number]
-        if self.position == piece.start + piece.size and self._number + 1 < len(self.pieces):
-            self._enter(self._number + 1)
-            piece = self.pieces[self._number]
-        return piece
-
-    def _hash(self, block: bytes | memoryview) -> None:
-        self.whole.update(block)
-        self.crcs[self._number] = zlib.crc32(block, self.crcs[self._number])
-        self.position += len(block)
-
-    def finish(self) -> tuple[int, ...]:
-        """Write headers and padding around every piece; return the CRC-32 of each."""
-        for number, piece in enumerate(self.pieces):
-            self._enter(number)
-            head = ustar.header(member_name(self.digest, "identity", piece.part), piece.size)
-            zeros = bytes(ustar.padding(piece.size))
-            with medium_errors(self._path):
-                write_all(self._handle, head, piece.offset - ustar.RECORD)
-                write_all(self._handle, zeros, piece.offset + piece.size)
-        return tuple(self.crcs)
-
-    def close(self) -> None:
-        """Let the chunk go."""
-        self._open.close()
-
-
-def fetch(
-    open_at: OpenAt,
-    sink: Sink,
-    *,
-    what: str,
-    journal: Journal,
-    stop: threading.Event,
-    on_bytes: Callable[[int], object],
-) -> tuple[int, ...]:
-    """Fetch a blob into its sink and return the CRC-32 of each piece, for the reading back.
-
-    Raises :class:`SourceError` when the upstream fails, or has other bytes than are pinned: nothing
-    of it is recorded as done.
-    """
-    sink.recover(min(journal.reached.get(sink.digest, 0), sink.size), stop)
-    recovered = sink.position
-    try:
-        _pass(open_at, sink, what, journal, stop, on_bytes)
-    except OtherBytes:
-        if not recovered:
+    def _pass(self) -> None:
+        """Fetch what is not written yet; whatever fails, the journal knows how far that came."""
+        self._on_bytes(self._ranges.count)
+        try:
+            with unpinned(self._what):
+                while claim := self._next():
+                    self._fetch(self._ranges, claim, self._range_or_rest, self._wait)
+                self._hash_rest()
+            if self._sink.whole.hexdigest() != self._sink.digest.hex:
+                raise other_bytes(
+                    f"{self._what}: upstream sent other bytes than {self._sink.digest}"
+                )
+        except OtherBytes:
+            self._end()
+            self._journal.write(undone=self._sink.digest)
+            self._on_bytes(-self._ranges.count)
             raise
-        # What an earlier run, or another upstream, has left may be what is wrong.
-        sink.rewind()
-        _pass(open_at, sink, what, journal, stop, on_bytes)
-    return sink.finish()
+        except (SourceError, Stop):
+            self._end()
+            if self._ranges.count > self._marked:
+                self._mark(self._ranges)
+            self._on_bytes(-self._ranges.count)
+            raise
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        """Return when no other thread touches the chunks any more."""
+        self._ranges.end()
+        with self._hashing:
+            pass
+
+    def _next(self) -> Claim | None:
+        """Return what to fetch next; wait while others fetch the rest."""
+        ranges = self._ranges
+        while True:
+            check(self._stop)
+            if self._fault:
+                raise self._fault
+            if claim := ranges.take(self._sink.position, self._sharing):
+                return claim
+            with ranges.changed:
+                if ranges.count == self._sink.size:
+                    return None
+                ranges.changed.wait(0.2)
+
+    @property
+    def _sharing(self) -> int:
+        return 1 if self._alone else self._helpers + 1
+
+    @contextmanager
+    def _range_or_rest(self, offset: int, end: int) -> Iterator[Iterator[bytes]]:
+        """Open a range, or, where there is no need for an end or no way to have one, the rest."""
+        if end < self._sink.size and not self._alone:
+            try:
+                with self._open_at(offset, end) as blocks:
+                    yield blocks
+                return
+            except Unranged:
+                self._alone = True
+        with self._open_at(offset) as blocks:
+            yield blocks
+
+    def _hash_rest(self) -> None:
+        with self._hashing:
+            while self._sink.position < self._sink.size:
+                check(self._stop)
+                if not self._sink.read_on(self._sink.size - self._sink.position):
+                    raise other_bytes(f"{self._what}: what was written of it is gone")
+
+    # -- helpers ----------------------------------------------------------------------------------
+
+    def claim(self) -> Claim | None:
+        """Return what one more connection could fetch, to be passed to :meth:`help`."""
+        if self._alone or not self._flowing or self._refused >= REFUSALS or self._fault:
+            return None
+        claim = self._ranges.take(self._sink.position, self._helpers + 2)
+        if claim:
+            self._count(1)
+            self._mixed = True
+        return claim
+
+    def _count(self, change: int) -> None:
+        with self._ranges.changed:
+            self._helpers += change
+            self._ranges.changed.notify_all()
+
+    def help(self, claim: Claim | None) -> None:
+        """Fetch a claim, and more as long as there is more."""
+        ranges = self._ranges
+        try:
+            while claim:
+                self._fetch(ranges, claim, self._open_at, self._wait_briefly)
+                claim = ranges.take(self._sink.position, self._helpers + 1)
+        except Unranged:
+            self._alone = True
+        except (SourceError, Stop, _LeaveError):
+            self._refused += 1
+        except BaseException as fault:
+            self._fault = fault
+        finally:
+            self._count(-1)
+
+    # -- every connection -------------------------------------------------------------------------
+
+    def _fetch(self, ranges: Ranges, claim: Claim, opened: _Opened, sleep: _Sleep) -> None:
+        """Write what a claim has, and hash along."""
+
+        def open_at(offset: int) -> AbstractContextManager[Iterator[bytes]]:
+            if not claim.left:
+                raise _TakenError
+            return opened(offset, claim.end)
+
+        blocks = resume(
+            open_at,
+            size=self._sink.size,
+            start=claim.position,
+            what=self._what,
+            sleep=lambda seconds: sleep(ranges, claim, seconds),
+        )
+        try:
+            with closing(blocks), self._sink.cursor(claim.position) as cursor:
+                for block in blocks:
+                    if block and not self._take(ranges, claim, cursor, block):
+                        break
+        except _TakenError:
+            pass
+        finally:
+            ranges.leave(claim)
+
+    def _take(self, ranges: Ranges, claim: Claim, cursor: Cursor, block: bytes) -> bool:
+        """Write and hash a block; return whether more of the claim's connection is wanted."""
+        view = memoryview(block)[: ranges.begin(claim, len(block))]
+        if not view:
+            return False
+        at, count = claim.position, 0
+        try:
+            cursor.write(view)
+            count = len(view)
+        finally:
+            ranges.wrote(claim, count)
+        self._flowing = True
+        self._on_bytes(count)
+        self._hash_behind(ranges, view, at)
+        check(self._stop)
+        if self._fault:
+            raise self._fault
+        self._mark_on_the_way(ranges)
+        # To the end of the blob the answer is read on: it has no byte more than is pinned.
+        return claim.left > 0 or claim.end == self._sink.size
+
+    def _hash_behind(self, ranges: Ranges, view: memoryview, at: int) -> None:
+        """Hash a block that was just written, if it is its turn, and some of what follows it."""
+        if not self._hashing.acquire(blocking=False):
+            return  # whoever does it comes by this block, too
+        try:
+            if ranges is not self._ranges:
+                return
+            if self._sink.position == at:
+                self._sink.hash(view)
+            for _ in range(CATCH_UP):
+                behind = ranges.front(self._sink.position) - self._sink.position
+                if not behind or not self._sink.read_on(behind):
+                    return
+        finally:
+            self._hashing.release()
+
+    def _mark_on_the_way(self, ranges: Ranges) -> None:
+        with self._marking:
+            new = ranges.count - self._marked
+            late = time.monotonic() - self._when > MARK_SECONDS
+            if new >= MARK_BYTES or (late and new > 0):
+                self._mark(ranges)
+
+    def _mark(self, ranges: Ranges) -> None:
+        """Note in the journal what is written."""
+        extents = ranges.extents
+        reached = extents[0][1] if extents and extents[0][0] == 0 else 0
+        ahead = [list(extent) for extent in extents if extent[0] >= reached and extent[0]]
+        record: dict[str, Any] = {"at": self._sink.digest, "bytes": reached}
+        self._journal.write(**record, **({"ahead": ahead} if ahead else {}))
+        self._marked = sum(end - start for start, end in extents)
+        self._when = time.monotonic()
+
+    def _wait(self, ranges: Ranges, claim: Claim, seconds: float) -> None:
+        """Pause, or for as long as nobody takes the claim over."""
+        until = time.monotonic() + seconds
+        with ranges.changed:
+            while claim.left and (rest := until - time.monotonic()) > 0:
+                check(self._stop)
+                ranges.changed.wait(min(rest, 0.2))
+        check(self._stop)
+
+    def _wait_briefly(self, ranges: Ranges, claim: Claim, seconds: float) -> None:
+        if seconds > LONGEST_WAIT:
+            raise _LeaveError
+        self._wait(ranges, claim, seconds)
 
 
-def _pass(
-    open_at: OpenAt,
-    sink: Sink,
-    what: str,
-    journal: Journal,
-    stop: threading.Event,
-    on_bytes: Callable[[int], object],
-) -> None:
-    """Fetch what the sink lacks; whatever fails, the journal knows how far that came."""
-    on_bytes(sink.position)
-    try:
-        with unpinned(what):
-            for block in _marked(open_at, sink, what, journal, stop):
-                sink.write(block)
-                on_bytes(len(block))
-        if sink.whole.hexdigest() != sink.digest.hex:
-            raise other_bytes(f"{what}: upstream sent other bytes than {sink.digest}")
-    except OtherBytes:
-        journal.write(undone=sink.digest)
-        on_bytes(-sink.position)
-        raise
-    except (SourceError, Stop):
-        if sink.position > journal.reached.get(sink.digest, 0):
-            journal.write(at=sink.digest, bytes=sink.position)
-        on_bytes(-sink.position)
-        raise
+class _TakenError(Exception):
+    """Another connection has taken over what was left."""
+
+
+class _LeaveError(Exception):
+    """The upstream asks for a long pause: one connection waits for that, not all."""
 
 
 def other_bytes(message: str) -> OtherBytes:
@@ -223,18 +359,3 @@ def unpinned(what: str) -> Iterator[None]:
         raise
     except DrayError as error:
         raise SourceError(error.message, hint=error.hint) from None
-
-
-def _marked(
-    open_at: OpenAt, sink: Sink, what: str, journal: Journal, stop: threading.Event
-) -> Iterator[bytes]:
-    """Yield the blob's remaining blocks, and note in the journal how far they are written."""
-    marked, when = sink.position, time.monotonic()
-    start = sink.position
-    for block in resume(open_at, size=sink.size, start=start, what=what, sleep=pause(stop)):
-        yield block
-        check(stop)
-        late = time.monotonic() - when > MARK_SECONDS
-        if sink.position - marked >= MARK_BYTES or (late and sink.position > marked):
-            journal.write(at=sink.digest, bytes=sink.position)
-            marked, when = sink.position, time.monotonic()

@@ -39,11 +39,12 @@ class Journal:
     ``plan`` identifies lock and options; ``placed`` is the medium of each chunk, counted from 0,
     because free space may have decided that, and another run finds less of it. ``done`` are blobs
     that were hashed and written, with the CRC-32 of their pieces; ``reached`` is how many bytes of
-    a cut blob were written; ``sealed`` are chunks that were read back, by number, with their digest
-    and those of their members. Of the blobs that are stored one after another because their stored
-    size is not known before, ``encoded`` are those written, in order, and ``frames`` is how far a
-    cut one came: encoding, bytes of the blob, bytes stored. ``woven`` are the groups of chunks,
-    from 0, whose parities are written; ``placed`` has their media behind those of the chunks.
+    a cut blob were written, and ``ahead`` which stretches behind those; ``sealed`` are chunks that
+    were read back, by number, with their digest and those of their members. Of the blobs that are
+    stored one after another because their stored size is not known before, ``encoded`` are those
+    written, in order, and ``frames`` is how far a cut one came: encoding, bytes of the blob, bytes
+    stored. ``woven`` are the groups of chunks, from 0, whose parities are written; ``placed`` has
+    their media behind those of the chunks.
     """
 
     path: Path
@@ -52,6 +53,7 @@ class Journal:
     placed: tuple[int, ...] = ()
     done: dict[Digest, tuple[int, ...]] = field(default_factory=dict)
     reached: dict[Digest, int] = field(default_factory=dict)
+    ahead: dict[Digest, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     sealed: dict[int, Sealed] = field(default_factory=dict)
     encoded: dict[Digest, tuple[str, tuple[Part, ...]]] = field(default_factory=dict)
     frames: dict[Digest, tuple[str, int, int]] = field(default_factory=dict)
@@ -112,9 +114,12 @@ class Journal:
                 self.done[Digest(digest)] = tuple(int(crc) for crc in crcs)
             case {"at": digest, "bytes": int(count)}:
                 self.reached[Digest(digest)] = count
+                found = record.get("ahead", ())
+                self.ahead[Digest(digest)] = tuple((int(start), int(end)) for start, end in found)
             case {"undone": digest} if is_digest(digest):
                 self.done.pop(Digest(digest), None)
                 self.reached.pop(Digest(digest), None)
+                self.ahead.pop(Digest(digest), None)
             case {"sealed": int(number), "digest": digest, "parts": list(parts)}:
                 self.sealed[number] = Sealed(Digest(digest), tuple(Digest(p) for p in parts))
             case {"unsealed": int(number)}:

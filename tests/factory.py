@@ -62,7 +62,7 @@ class Contents(dict[Digest, bytes]):
     def opener(self, _artifact: LockedArtifact, content: LockedContent) -> OpenAt:
         """Open a content at an offset."""
         data = self[content.content.digest]
-        return lambda offset: nullcontext(iter([data[offset:]]))
+        return lambda offset, end=None: nullcontext(iter([data[offset:end]]))
 
 
 def noise(seed: str, size: int) -> bytes:

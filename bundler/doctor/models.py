@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bundle.errors import DrayError, NotFound, SourceError
+from bundle.whole import Unranged
 from bundler.doctor.findings import ACCESS, BYTES, SEEN, VERSION
 from bundler.sources import ngc_urls
 from bundler.sources.ngc_answers import status_of
@@ -97,13 +97,15 @@ def _byte(item: Item, named: NgcItem, found: list[Listed], upstreams: Upstreams)
     if not file.size:
         item.ok(BYTES, "all files are empty")
         return
-    # The range ends after one byte; the size is asked of nobody.
-    small = replace(file, size=1)
 
-    def ask(api: NgcApi) -> int:
+    def ask(api: NgcApi) -> bytes:
+        opened = ngc_urls.opener(api, named, file.path, file.size, file.digest)
         with ExitStack() as stack:
-            opened = ngc_urls.opener(api, named, small.path, small.size, small.digest)
-            return sum(len(block) for block in stack.enter_context(opened(0)))
+            try:
+                blocks = stack.enter_context(opened(0, 1))
+            except Unranged:  # whoever has no ranges sends the whole: its beginning says enough
+                blocks = stack.enter_context(opened(0))
+            return next(blocks, b"")
 
     upstreams.http.persist(lambda: upstreams.ngc.either(named, ask))
     item.ok(BYTES)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
-
+    from bundle.transfer import OpenRange
     from bundler.lock import LockedArtifact, LockedContent
 
-    OpenAt = Callable[[int], AbstractContextManager[Iterator[bytes]]]
+    OpenAt = OpenRange
 
 
 class Source(Protocol):
@@ -19,9 +17,10 @@ class Source(Protocol):
     def opener(self, artifact: LockedArtifact, content: LockedContent) -> OpenAt:
         """Return a function that opens the content at an offset, in bytes, for one attempt.
 
-        The iterator yields blocks of about 1 MiB. A failure that may pass raises
-        :class:`bundle.http.Interrupted`; a final one, a :class:`bundle.errors.SourceError`. Nothing
-        is verified here: the caller hashes what it gets.
+        It is called from several threads at once when ranges are fetched in parallel. The
+        iterator yields blocks of about 1 MiB. A failure that may pass raises
+        :class:`bundle.http.Interrupted`; a final one, a :class:`bundle.errors.SourceError`.
+        Nothing is verified here: the caller hashes what it gets.
         """
         ...
 

@@ -10,6 +10,7 @@ from bundle.artifact import Content
 from bundle.decode import compact_json
 from bundle.digest import Digest
 from bundle.errors import SourceError
+from bundle.whole import Unranged
 from bundler.lock import LockedContent, Origin
 from bundler.sources import chartfile, fileset, helmindex
 from bundler.sources.fileset import Identity
@@ -87,7 +88,9 @@ class HelmSource:
         """Return what opens an archive, or the provenance beside it, at an offset."""
         size, repo = content.content.size, artifact.origin.where.get("repo", "")
 
-        def open_at(offset: int) -> AbstractContextManager[Iterator[bytes]]:
+        def open_at(offset: int, end: int | None = None) -> AbstractContextManager[Iterator[bytes]]:
+            if end is not None:  # an archive of some kilobytes
+                raise Unranged
             return self._logins.stream(content.url, near=repo, offset=offset, end=size)
 
         return open_at

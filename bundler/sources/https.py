@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from bundle.errors import SourceError, UsageError
 from bundle.hosts import is_url, redact
+from bundle.whole import Whole
 from bundler.lock import Origin
 from bundler.sources import fileset
 from bundler.sources.address import Anonymous, contact
@@ -52,12 +53,18 @@ class HttpsSource:
 
     def opener(self, artifact: LockedArtifact, content: LockedContent) -> OpenAt:
         """Return what opens the file at an offset."""
-        size = content.content.size
+        whole = Whole(content.content.size)
 
         @contextmanager
-        def open_at(offset: int) -> Iterator[Iterator[bytes]]:
-            url = contact(self._http, content.url)
-            with self._http.stream(url, offset=offset, end=size, access=Anonymous()) as blocks:
+        def open_at(offset: int, end: int | None = None) -> Iterator[Iterator[bytes]]:
+            with self._http.stream(
+                contact(self._http, content.url),
+                offset=offset,
+                end=whole.size if end is None else end,
+                access=Anonymous(),
+                whole=whole,
+                exact=end is not None,
+            ) as blocks:
                 yield blocks
 
         return open_at

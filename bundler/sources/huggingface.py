@@ -16,6 +16,7 @@ from bundle.digest import Digest
 from bundle.errors import NotFound, SourceError, UsageError, VerificationError
 from bundle.hosts import is_loopback, is_url
 from bundle.transfer import resume
+from bundle.whole import Whole
 from bundler.lock import Origin
 from bundler.sources import fileset
 from bundler.sources.fileset import File, Identity
@@ -151,10 +152,18 @@ class HuggingFaceSource:
             raise SourceError(f"the lock has no full commit of {repo}")
         url = f"{self._endpoint}/{quote(repo)}/resolve/{commit}/{quote(path)}"
 
+        whole = Whole(size)
+
         @contextmanager
-        def open_at(offset: int) -> Iterator[Iterator[bytes]]:
-            access = _Access(self._ready.token, f"{path} of {repo}")
-            with self._http.stream(url, offset=offset, end=size, access=access) as blocks:
+        def open_at(offset: int, end: int | None = None) -> Iterator[Iterator[bytes]]:
+            with self._http.stream(
+                url,
+                offset=offset,
+                end=size if end is None else end,
+                access=_Access(self._ready.token, f"{path} of {repo}"),
+                whole=whole,
+                exact=end is not None,
+            ) as blocks:
                 yield blocks
 
         return open_at

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bundle.artifact import MANIFEST_ROLES, Artifact, Content
 from bundle.errors import NotFound, SourceError
+from bundle.whole import Unranged
 from bundler import oci
 from bundler.lock import LockedArtifact, LockedContent, Origin
 
@@ -60,7 +61,11 @@ class RegistrySource:
         if content.content.role not in MANIFEST_ROLES:
             return registry.opener(where["repository"], descriptor)
 
-        def manifest(offset: int) -> AbstractContextManager[Iterator[bytes]]:
+        def manifest(
+            offset: int, end: int | None = None
+        ) -> AbstractContextManager[Iterator[bytes]]:
+            if end is not None:
+                raise Unranged
             _found, data = registry.manifest(where["repository"], descriptor.digest)
             return nullcontext(iter([data[offset:]]))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
@@ -100,19 +100,25 @@ class NgcSource:
         return self._told(item, lambda api: ngc_signature.fetch(api, item))
 
     def opener(self, artifact: LockedArtifact, content: LockedContent) -> OpenAt:
-        """Return what opens a file at an offset, with a signed URL of its own each time."""
+        """Return what opens a file at an offset, with a signed URL of its own each time.
+
+        Ranges share one, until it is refused.
+        """
         where, item = content.content, Item.of(artifact.origin)
 
+        @cache
+        def opened(api: NgcApi) -> OpenAt:
+            if where.path:
+                return opener(api, item, where.path, where.size, where.digest)
+            # The only content besides files that is not in the lock itself.
+            return ngc_signature.opener(api, item, where.digest)
+
         @contextmanager
-        def open_at(offset: int) -> Iterator[Iterator[bytes]]:
+        def open_at(offset: int, end: int | None = None) -> Iterator[Iterator[bytes]]:
             with ExitStack() as stack:
 
                 def ask(api: NgcApi) -> Iterator[bytes]:
-                    if where.path:
-                        opened = opener(api, item, where.path, where.size, where.digest)
-                    else:  # the only content besides files that is not in the lock itself
-                        opened = ngc_signature.opener(api, item, where.digest)
-                    return stack.enter_context(opened(offset))
+                    return stack.enter_context(opened(api)(offset, end))
 
                 try:
                     blocks = self.either(item, ask)

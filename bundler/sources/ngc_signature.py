@@ -10,6 +10,7 @@ from bundle.decode import parse_json
 from bundle.digest import BLOCK, Digest
 from bundle.errors import NotFound, SourceError
 from bundle.hosts import origin
+from bundle.whole import Unranged
 from bundler.sources.address import contact
 from bundler.sources.ngc_api import StatusError
 from bundler.sources.ngc_urls import ExpiredError, Signed, refused_twice
@@ -50,7 +51,9 @@ def opener(api: NgcApi, item: Item, digest: Digest) -> OpenAt:
     """Return what opens the signature that ``digest`` pins, and no other."""
 
     @contextmanager
-    def open_at(offset: int) -> Iterator[Iterator[bytes]]:
+    def open_at(offset: int, end: int | None = None) -> Iterator[Iterator[bytes]]:
+        if end is not None:
+            raise Unranged
         data = fetch(api, item)
         if (now := Digest.of(data)) != digest:
             raise SourceError(

@@ -1,14 +1,16 @@
-"""Opening a file of NGC: a signed URL is asked for, used once, and never shown or kept."""
+"""Opening a file of NGC: a signed URL is asked for, used while it is taken, and never shown."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin
 
 from bundle.errors import SourceError
 from bundle.hosts import origin
+from bundle.whole import Whole
 from bundler.sources.address import contact
 from bundler.sources.ngc_api import ItemAccess, StatusError
 from bundler.sources.ngc_listing import digest_of
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
     from bundle.digest import Digest
     from bundle.http import Access, Response
-    from bundler.sources.base import OpenAt
+    from bundle.transfer import OpenRange
     from bundler.sources.ngc_api import Item, NgcApi
 
 _UNLISTED = frozenset({400, 401})
@@ -51,32 +53,46 @@ class Signed:
         return SourceError(f"NGC's download of {self._what} answered {response.status}", hint=hint)
 
 
-def opener(api: NgcApi, item: Item, path: str, size: int, digest: Digest | None) -> OpenAt:
+def opener(api: NgcApi, item: Item, path: str, size: int, digest: Digest | None) -> OpenRange:
     """Return what opens a file at an offset, in bytes; ``digest`` is what NGC must still say.
 
     Opening raises :class:`StatusError` where NGC gives no URL.
     """
-    what = f"{path} of {item}"
+    signed = _Urls(api, item, path, digest)
+    whole = Whole(size)
 
     @contextmanager
-    def open_at(offset: int) -> Iterator[Iterator[bytes]]:
+    def open_at(offset: int, end: int | None = None) -> Iterator[Iterator[bytes]]:
         if offset >= size:  # an empty file has no range that could be asked for
             yield iter(())
             return
         with ExitStack() as stack:
-            yield _opened(stack, offset)
+            # Of a file that is fetched in many ranges, not every range is a request to the API.
+            found = signed.known() if end is not None else None
+            yield _opened(stack, found, offset, end)
 
-    def _opened(stack: ExitStack, offset: int) -> Iterator[bytes]:
-        for _ in range(2):  # a URL may expire between the two requests; two in a row do not
+    def _opened(
+        stack: ExitStack, found: _Download | None, offset: int, end: int | None
+    ) -> Iterator[bytes]:
+        # A fresh URL may expire between the two requests; two in a row do not.
+        for _ in range(2 if found is None else 3):
+            found = found or signed.fresh()
             try:
-                found = _download(api, item, path, digest)
-                stream = api.http.stream(
-                    found.url, offset=offset, end=size, headers=found.headers, access=found.access
+                return stack.enter_context(
+                    api.http.stream(
+                        found.url,
+                        offset=offset,
+                        end=size if end is None else end,
+                        headers=found.headers,
+                        access=found.access,
+                        whole=whole,
+                        exact=end is not None,
+                    )
                 )
-                return stack.enter_context(stream)
             except ExpiredError:
-                continue
-        raise refused_twice(what)
+                signed.forget(found)
+                found = None
+        raise refused_twice(f"{path} of {item}")
 
     return open_at
 
@@ -87,6 +103,25 @@ def refused_twice(what: str) -> SourceError:
         f"NGC's download of {what} refuses a URL that was just signed (403)",
         hint="is a proxy in between changing URLs, or the clock of this host far off?",
     )
+
+
+class _Urls:
+    """The URL that NGC signed last for a file; several threads may ask for one."""
+
+    def __init__(self, api: NgcApi, item: Item, path: str, digest: Digest | None) -> None:
+        self._ask = partial(_download, api, item, path, digest)
+        self._last: _Download | None = None
+
+    def known(self) -> _Download | None:
+        return self._last
+
+    def fresh(self) -> _Download:
+        self._last = found = self._ask()
+        return found
+
+    def forget(self, refused: _Download) -> None:
+        if self._last is refused:  # another thread may have a newer one by now
+            self._last = None
 
 
 @dataclass(frozen=True, slots=True)

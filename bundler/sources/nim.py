@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from bundle.decode import parse_json
 from bundle.digest import verified
@@ -106,5 +106,5 @@ class NimReader:
         opener = self._registry(where["host"]).opener(where["repository"], blob)
         blocks = resume(opener, size=blob.size, what=what, sleep=self._sleep)
         # A layer is left in the middle when the file is found: the connection must go then.
-        with closing(cast("Generator[bytes, None, None]", blocks)):
+        with closing(blocks):
             yield from verified(blocks, digest=blob.digest, size=blob.size, what=what)

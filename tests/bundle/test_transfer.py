@@ -135,7 +135,7 @@ def test_a_reader_that_stops_lets_the_connection_go() -> None:
     blocks = resume(source, size=len(DATA), what="x")
     next(blocks)
     assert source.open == 1
-    blocks.close()  # type: ignore[attr-defined]  # it is a generator
+    blocks.close()
     assert source.open == 0
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bundler.fetch import Sink
 from bundler.lock import load as load_lock
 from bundler.resolve import Upstreams
+from bundler.sink import Cursor
 from tests.bundler.sources.fakeregistry import FakeRegistry
 from tests.bundler.world import leftovers, noise
 from tests.e2e.desk import Desk
@@ -307,16 +307,16 @@ def test_an_interrupted_export_says_so_and_goes_on(
     body = {"config": fake.blob(b"{}", "a/b"), "layers": [fake.blob(noise("large", 3_000_000))]}
     fake.push(body, "application/vnd.oci.image.manifest.v1+json", "1")
     desk.dray("lock", "dray.yaml")
-    real, told = Sink.write, threading.Event()
+    real, told = Cursor.write, threading.Event()
 
-    def write(self: Sink, block: bytes) -> None:
+    def write(self: Cursor, block: bytes | memoryview) -> None:
         real(self, block)
         if not told.is_set():  # a second signal would end this process
             told.set()
             os.kill(os.getpid(), signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Sink, "write", write)
+        patch.setattr(Cursor, "write", write)
         done = desk.dray("export", "dray.yaml", "--to", "out", "--json", code=8)
     assert done.json["error"]["kind"] == "partly-done"
     assert "run the same command again" in done.err

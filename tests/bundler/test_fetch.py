@@ -12,8 +12,10 @@ from bundle.digest import Digest
 from bundle.errors import MediaIncomplete, NotFound, SourceError, UsageError, VerificationError
 from bundler import fetch as module
 from bundler.chunkfile import ChunkFile, MediumError
-from bundler.fetch import OtherBytes, Sink, Stop, fetch, unpinned
+from bundler.fetch import Fetching as Job
+from bundler.fetch import OtherBytes, Stop, unpinned
 from bundler.packing import Piece
+from bundler.sink import Sink
 from tests.bundler.world import Upstream, in_blocks, journal, lock, locked, noise, plan
 
 if TYPE_CHECKING:
@@ -44,14 +46,14 @@ class Fetching:
         sink = Sink(DIGEST, PIECES, lambda number: ChunkFile(self.folder / f"{number}.tar"))
         opener = self.upstream.opener(self.locked, self.locked.contents[0])
         try:
-            return fetch(
+            return Job(
                 opener,
                 sink,
                 what="one",
                 journal=self.journal,
                 stop=self.stop,
                 on_bytes=self.count,
-            )
+            ).run()
         finally:
             sink.close()
 
@@ -194,7 +196,7 @@ def test_writing_out_begins_before_the_end(
     fetching: Fetching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[tuple[int, int]] = []
-    monkeypatch.setattr(module, "WRITE_OUT", 50_000)
+    monkeypatch.setattr("bundler.sink.WRITE_OUT", 50_000)
     monkeypatch.setattr(
         os, "posix_fadvise", lambda _handle, start, count, _how: told.append((start, count))
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from bundle.artifact import Artifact, Content
 from bundle.digest import Digest
 from bundle.errors import NotFound, SourceError
+from bundle.whole import Unranged
 from bundler.export import Export, Outcome
 from bundler.journal import Journal
 from bundler.lock import Lock, LockedArtifact, LockedContent, Origin
@@ -20,8 +21,9 @@ from bundler.plan import Options, Plan, make
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from bundle.transfer import OpenRange
 
     Blocks = Callable[[bytes, int], Iterator[bytes]]
 
@@ -79,6 +81,9 @@ class Upstream:
     blobs: dict[Digest, bytes] = field(default_factory=dict)
     faults: dict[tuple[str, Digest], Blocks] = field(default_factory=dict)
     opened: list[tuple[str, Digest, int]] = field(default_factory=list)
+    ranges: list[tuple[int, int | None]] = field(default_factory=list)
+    unranged: bool = False
+    """Answers a range with the whole."""
 
     @classmethod
     def of(cls, *blobs: bytes) -> Upstream:
@@ -87,18 +92,20 @@ class Upstream:
     def fail(self, name: str, blob: bytes, blocks: Blocks) -> None:
         self.faults[f"up.example/{name}:1.0", Digest.of(blob)] = blocks
 
-    def opener(
-        self, artifact: LockedArtifact, content: LockedContent
-    ) -> Callable[[int], AbstractContextManager[Iterator[bytes]]]:
+    def opener(self, artifact: LockedArtifact, content: LockedContent) -> OpenRange:
         name, digest = artifact.artifact.name, content.content.digest
 
         @contextmanager
-        def open_at(offset: int) -> Iterator[Iterator[bytes]]:
+        def open_at(offset: int, end: int | None = None) -> Iterator[Iterator[bytes]]:
             self.opened.append((name, digest, offset))
+            self.ranges.append((offset, end))
             if digest not in self.blobs:
                 raise NotFound(f"{name} has no {digest.short}")
+            if end is not None and self.unranged:
+                raise Unranged
             blocks = self.faults.get((name, digest), in_blocks)
-            yield blocks(self.blobs[digest], offset)
+            data = self.blobs[digest]
+            yield blocks(data if end is None else data[:end], offset)
 
         return open_at
 
@@ -175,7 +182,7 @@ def export(
             upstream.opener,
             stop=stop or threading.Event(),
             on_bytes=on_bytes,
-            workers=workers,
+            connections=(workers, workers),
         ).run()
     finally:
         opened.close()

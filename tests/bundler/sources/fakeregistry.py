@@ -13,7 +13,7 @@ from bundle.errors import NotFound
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bundle.transfer import OpenAt
+    from bundle.transfer import OpenRange
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -44,10 +44,10 @@ class FakeRegistry:
     def referrers(self, _repository: str, digest: Digest) -> list[Descriptor]:
         return self.refers.get(digest, [])
 
-    def opener(self, _repository: str, descriptor: Descriptor) -> OpenAt:
+    def opener(self, _repository: str, descriptor: Descriptor) -> OpenRange:
         @contextmanager
-        def open_at(offset: int) -> Iterator[Iterator[bytes]]:
-            yield iter([self.blobs[descriptor.digest][offset:]])
+        def open_at(offset: int, end: int | None = None) -> Iterator[Iterator[bytes]]:
+            yield iter([self.blobs[descriptor.digest][offset:end]])
 
         return open_at
 

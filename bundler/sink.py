@@ -1,0 +1,163 @@
+"""A blob's place in the chunks: written at any offset, hashed in the order of its bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zlib
+from bisect import bisect_right
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Self
+
+from bundle import ustar
+from bundle.chunks import member_name
+from bundle.digest import BLOCK
+from bundler.chunkfile import ChunkFile, medium_errors, write_all
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bundle.digest import Digest
+    from bundler.packing import Piece
+
+WRITE_OUT = 16 << 20
+"""Bytes after which a medium is told to begin writing."""
+
+
+class Cursor:
+    """A position in a blob that moves on over its pieces; close it, or use ``with``.
+
+    Each has files of its own, so that threads with cursors of their own need no lock.
+    """
+
+    def __init__(
+        self, pieces: Sequence[Piece], chunk: Callable[[int], ChunkFile], position: int = 0
+    ) -> None:
+        self._pieces, self._chunk = pieces, chunk
+        self._starts = [piece.start for piece in pieces]
+        self._open = ExitStack()
+        self._number = -1
+        self.position = position
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the chunk go."""
+        self._open.close()
+        self._number = -1
+
+    def write(self, block: bytes | memoryview) -> None:
+        """Write the next bytes."""
+        view = memoryview(block)
+        while view:
+            offset, room = self._enter()
+            with medium_errors(self._path):
+                write_all(self._handle, view[:room], offset)
+            self.position += len(view[:room])
+            view = view[room:]
+
+    def read(self, most: int) -> bytes:
+        """Return up to ``most`` of the next bytes; none where the file ends early."""
+        offset, room = self._enter()
+        with medium_errors(self._path):
+            block = os.pread(self._handle, min(most, room), offset)
+        self.position += len(block)
+        return block
+
+    def write_out(self, start: int, count: int) -> None:
+        """Have ``count`` bytes from ``start`` on, of one piece, written to the medium soon.
+
+        On Linux this begins to write dirty pages out and does not wait: otherwise the sync at the
+        end of a chunk waits for gigabytes, and the page cache pushes out everything else.
+        """
+        self.position = start
+        offset, _room = self._enter()
+        with medium_errors(self._path):
+            os.posix_fadvise(self._handle, offset, count, os.POSIX_FADV_DONTNEED)
+
+    def _enter(self) -> tuple[int, int]:
+        """Open the chunk of the position; return the offset in it, and the bytes up to its end."""
+        number = max(bisect_right(self._starts, self.position) - 1, 0)
+        if number != self._number:
+            self._open.close()
+            chunk = self._chunk(self._pieces[number].chunk)
+            self._path = chunk.partial
+            self._handle = self._open.enter_context(chunk.writing())
+            self._number = number
+        piece = self._pieces[number]
+        inside = self.position - piece.start
+        return piece.offset + inside, piece.size - inside
+
+
+class Sink:
+    """A blob's pieces in their chunks. Its hash runs behind what is written, up to ``position``.
+
+    What is written right at the position is hashed from memory; what came before its turn is read
+    again when it is, mostly from the page cache.
+    """
+
+    def __init__(
+        self, digest: Digest, pieces: Sequence[Piece], chunk: Callable[[int], ChunkFile]
+    ) -> None:
+        self.digest, self.pieces, self._chunk = digest, pieces, chunk
+        self.size = sum(piece.size for piece in pieces)
+        self._ends = [piece.start + piece.size for piece in pieces]
+        self._front = Cursor(pieces, chunk)
+        self.rewind()
+
+    def rewind(self) -> None:
+        """Begin, or begin again: nothing counts as written."""
+        self.whole = hashlib.sha256()
+        self.crcs = [0] * len(self.pieces)
+        self.position = 0
+        self._number = 0
+        self._written_out = 0
+
+    def cursor(self, position: int) -> Cursor:
+        """Return a cursor for one thread to write with."""
+        return Cursor(self.pieces, self._chunk, position)
+
+    def hash(self, block: bytes | memoryview) -> None:
+        """Take the bytes at the position, which are written."""
+        view = memoryview(block)
+        while view:
+            if self.position == self._ends[self._number]:
+                self._number += 1
+                self._written_out = self.position
+            taken = view[: self._ends[self._number] - self.position]
+            self.whole.update(taken)
+            self.crcs[self._number] = zlib.crc32(taken, self.crcs[self._number])
+            self.position += len(taken)
+            view = view[len(taken) :]
+        if self.position - self._written_out >= WRITE_OUT:
+            self._front.write_out(self._written_out, self.position - self._written_out)
+            self._written_out = self.position
+
+    def read_on(self, most: int) -> bool:
+        """Read up to ``most`` bytes at the position and hash them; return whether there were any.
+
+        They are fewer than were written when another run's files are shorter than its journal says.
+        """
+        self._front.position = self.position
+        block = self._front.read(min(most, BLOCK)) if most else b""
+        self.hash(block)
+        return bool(block)
+
+    def finish(self) -> tuple[int, ...]:
+        """Write headers and padding around every piece; return the CRC-32 of each."""
+        for piece in self.pieces:
+            head = ustar.header(member_name(self.digest, "identity", piece.part), piece.size)
+            zeros = bytes(ustar.padding(piece.size))
+            chunk = self._chunk(piece.chunk)
+            with chunk.writing() as handle, medium_errors(chunk.partial):
+                write_all(handle, head, piece.offset - ustar.RECORD)
+                write_all(handle, zeros, piece.offset + piece.size)
+        return tuple(self.crcs)
+
+    def close(self) -> None:
+        """Let the chunks go."""
+        self._front.close()
