@@ -227,8 +227,9 @@ class Export:
         used = sum(key is None or isinstance(key, Digest) for key in running.values())
         self._growth.observe(self._moved, busy=used >= self._growth.wanted)
         while idle and used < self._growth.wanted:
-            for fetching in list(self._fetching.values()):
-                if claim := fetching.claim():
+            jobs = list(self._fetching.values())
+            for fetching in jobs:
+                if claim := fetching.claim(self._growth.wanted // len(jobs)):
                     running[fetchers.submit(fetching.help, claim)] = None
                     break
             else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bundle.errors import DrayError, PartlyDone, SourceError, TransferError, VerificationError
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from bundler.sources.base import OpenAt
 
     _Opened = Callable[[int, int], AbstractContextManager[Iterator[bytes]]]
-    _Sleep = Callable[[Ranges, Claim, float], None]
+    _Sleep = Callable[[Claim, float], None]
 
 MARK_BYTES = 32 << 20
 MARK_SECONDS = 1.0
@@ -87,7 +88,7 @@ class Fetching:
         self._marked, self._when = 0, time.monotonic()
         self._fault: BaseException | None = None
         self._refused = 0
-        self._helpers = 0
+        self._helpers = self._expected = 0
         self._mixed = self._alone = False
         self._flowing = False
 
@@ -126,10 +127,10 @@ class Fetching:
         self._marked = self._ranges.count
 
     def _begin_again(self) -> None:
+        self._marked, self._alone, self._fault = 0, True, None
         with self._hashing:
             self._sink.rewind()
             self._ranges = Ranges(self._sink.size)
-        self._marked, self._alone, self._fault = 0, True, None
 
     def _pass(self) -> None:
         """Fetch what is not written yet; whatever fails, the journal knows how far that came."""
@@ -137,7 +138,7 @@ class Fetching:
         try:
             with unpinned(self._what):
                 while claim := self._next():
-                    self._fetch(self._ranges, claim, self._range_or_rest, self._wait)
+                    self._fetch(claim, self._range_or_rest, self._wait)
                 self._hash_rest()
             if self._sink.whole.hexdigest() != self._sink.digest.hex:
                 raise other_bytes(
@@ -179,7 +180,9 @@ class Fetching:
 
     @property
     def _sharing(self) -> int:
-        return 1 if self._alone else self._helpers + 1
+        if self._alone or not self._helpers:
+            return 1
+        return max(self._expected, self._helpers + 1)
 
     @contextmanager
     def _range_or_rest(self, offset: int, end: int) -> Iterator[Iterator[bytes]]:
@@ -203,11 +206,16 @@ class Fetching:
 
     # -- helpers ----------------------------------------------------------------------------------
 
-    def claim(self) -> Claim | None:
-        """Return what one more connection could fetch, to be passed to :meth:`help`."""
+    def claim(self, expected: int = 2) -> Claim | None:
+        """Return what one more connection could fetch, to be passed to :meth:`help`.
+
+        ``expected`` is how many connections will share the blob.
+        """
+        ranges = self._ranges  # before the look at what forbids it: these may be the last pass's
         if self._alone or not self._flowing or self._refused >= REFUSALS or self._fault:
             return None
-        claim = self._ranges.take(self._sink.position, self._helpers + 2)
+        self._expected = expected
+        claim = ranges.take(self._sink.position, max(expected, self._helpers + 2))
         if claim:
             self._count(1)
             self._mixed = True
@@ -218,15 +226,17 @@ class Fetching:
             self._helpers += change
             self._ranges.changed.notify_all()
 
-    def help(self, claim: Claim | None) -> None:
+    def help(self, given: Claim) -> None:
         """Fetch a claim, and more as long as there is more."""
-        ranges = self._ranges
+        ranges = given.ranges
+        claim: Claim | None = given
         try:
             while claim:
-                self._fetch(ranges, claim, self._open_at, self._wait_briefly)
-                claim = ranges.take(self._sink.position, self._helpers + 1)
+                self._fetch(claim, self._open_at, self._wait_briefly)
+                claim = ranges.take(self._sink.position, self._sharing)
         except Unranged:
             self._alone = True
+            ranges.widen()
         except (SourceError, Stop, _LeaveError):
             self._refused += 1
         except BaseException as fault:
@@ -236,7 +246,7 @@ class Fetching:
 
     # -- every connection -------------------------------------------------------------------------
 
-    def _fetch(self, ranges: Ranges, claim: Claim, opened: _Opened, sleep: _Sleep) -> None:
+    def _fetch(self, claim: Claim, opened: _Opened, sleep: _Sleep) -> None:
         """Write what a claim has, and hash along."""
 
         def open_at(offset: int) -> AbstractContextManager[Iterator[bytes]]:
@@ -249,20 +259,21 @@ class Fetching:
             size=self._sink.size,
             start=claim.position,
             what=self._what,
-            sleep=lambda seconds: sleep(ranges, claim, seconds),
+            sleep=partial(sleep, claim),
         )
         try:
             with closing(blocks), self._sink.cursor(claim.position) as cursor:
                 for block in blocks:
-                    if block and not self._take(ranges, claim, cursor, block):
+                    if block and not self._take(claim, cursor, block):
                         break
         except _TakenError:
             pass
         finally:
-            ranges.leave(claim)
+            claim.ranges.leave(claim)
 
-    def _take(self, ranges: Ranges, claim: Claim, cursor: Cursor, block: bytes) -> bool:
+    def _take(self, claim: Claim, cursor: Cursor, block: bytes) -> bool:
         """Write and hash a block; return whether more of the claim's connection is wanted."""
+        ranges = claim.ranges
         view = memoryview(block)[: ranges.begin(claim, len(block))]
         if not view:
             return False
@@ -315,19 +326,19 @@ class Fetching:
         self._marked = sum(end - start for start, end in extents)
         self._when = time.monotonic()
 
-    def _wait(self, ranges: Ranges, claim: Claim, seconds: float) -> None:
+    def _wait(self, claim: Claim, seconds: float) -> None:
         """Pause, or for as long as nobody takes the claim over."""
-        until = time.monotonic() + seconds
-        with ranges.changed:
+        until, changed = time.monotonic() + seconds, claim.ranges.changed
+        with changed:
             while claim.left and (rest := until - time.monotonic()) > 0:
                 check(self._stop)
-                ranges.changed.wait(min(rest, 0.2))
+                changed.wait(min(rest, 0.2))
         check(self._stop)
 
-    def _wait_briefly(self, ranges: Ranges, claim: Claim, seconds: float) -> None:
+    def _wait_briefly(self, claim: Claim, seconds: float) -> None:
         if seconds > LONGEST_WAIT:
             raise _LeaveError
-        self._wait(ranges, claim, seconds)
+        self._wait(claim, seconds)
 
 
 class _TakenError(Exception):

@@ -22,7 +22,7 @@ LEAST = 16 << 20
 MOST = 64 << 20
 """Bytes of a claim at most, where there are several."""
 SPLIT = 64 << 20
-"""Bytes that a claim has left at least, to be cut: its connection is lost by that."""
+"""Bytes; a claim that has more left is cut, which costs its connection: only the first has."""
 AHEAD = 1 << 30
 """Bytes behind the hashed ones within which claims begin."""
 SILENT = 5.0
@@ -30,10 +30,10 @@ SILENT = 5.0
 
 
 class Claim:
-    """The bytes from ``position`` to ``end`` are fetched by one connection."""
+    """The bytes of ``ranges`` from ``position`` to ``end`` are fetched by one connection."""
 
-    def __init__(self, position: int, end: int, now: float) -> None:
-        self.position, self.end, self.heard = position, end, now
+    def __init__(self, ranges: Ranges, position: int, end: int, now: float) -> None:
+        self.ranges, self.position, self.end, self.heard = ranges, position, end, now
         self.writing = False
 
     @property
@@ -93,7 +93,8 @@ class Ranges:
             if gap is None:
                 return None
             start, end = gap
-            claim = Claim(start, min(end, start + step) if connections > 1 else end, self._clock())
+            last = min(end, start + step) if connections > 1 else end
+            claim = Claim(self, start, last, self._clock())
             self._claims.append(claim)
             return claim
 
@@ -120,6 +121,18 @@ class Ranges:
         with self.changed:
             self._claims.remove(claim)
             self.changed.notify_all()
+
+    def widen(self) -> None:
+        """Let the first claim go on up to what is written, or claimed by others.
+
+        Its connection may be the one of a server that can't begin in the middle.
+        """
+        with self.changed:
+            if self._claims:
+                first = min(self._claims, key=lambda claim: claim.position)
+                ends = [start for start, _end in self._written if start >= first.end]
+                ends += [other.position for other in self._claims if other.position >= first.end]
+                first.end = min(ends, default=self.size)
 
     def end(self) -> None:
         """Give nothing out any more, and return when nobody is writing."""
@@ -151,7 +164,7 @@ class Ranges:
         if not self._claims:
             return None
         claim = max(self._claims, key=lambda claim: claim.left)
-        if claim.left < SPLIT:
+        if claim.left <= SPLIT:
             return None
         return self._cut(claim, claim.position + min(step, claim.left // 2))
 

@@ -8,6 +8,7 @@ import pytest
 import bundle.http as module
 from bundle.errors import SourceError, TargetError, VerificationError
 from bundle.http import Body, Interrupted, backoff, redact, retry_after
+from bundle.whole import Unranged, Whole
 from tests.bundle.faulty import HANG_UP, Asked, Reply, ranged
 from tests.bundle.scripted import Bearer
 from tests.servers.process import free_ports
@@ -166,6 +167,50 @@ def test_another_range_than_asked_for_is_refused(http: Http, server: Faulty, hea
         http.stream(server.url, offset=10, end=20),
     ):
         pass
+
+
+def test_an_exact_range_is_that_range_or_nothing(http: Http, server: Faulty) -> None:
+    server.script = lambda asked: ranged(asked, DATA)
+    with http.stream(server.url, offset=10, end=20, exact=True) as blocks:
+        assert b"".join(blocks) == DATA[10:20]
+    server.answers(Reply(200, DATA))
+    with pytest.raises(Unranged), http.stream(server.url, offset=10, end=20, exact=True):
+        pass
+
+
+def test_a_file_of_another_size_is_named_at_the_first_range(http: Http, server: Faulty) -> None:
+    server.script = lambda asked: ranged(asked, DATA)
+    whole = Whole(len(DATA) + 1)
+    with (
+        pytest.raises(SourceError, match=f"is {len(DATA)} bytes there, not the {len(DATA) + 1}"),
+        http.stream(server.url, offset=10, end=20, whole=whole),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("tags", "whole", "same"),
+    [
+        (('"a"', '"a"'), Whole(100), True),
+        (('"a"', '"b"'), Whole(100), False),
+        (('W/"a"', 'W/"b"'), Whole(100), True),
+        (('"a"', ""), Whole(100), True),
+        (('"a"', '"b"'), Whole(100, tagged=False), True),
+    ],
+)
+def test_ranges_under_two_tags_are_not_put_together(
+    http: Http, server: Faulty, tags: tuple[str, str], whole: Whole, *, same: bool
+) -> None:
+    header = {"Content-Range": "bytes 10-19/100"}
+    first, second = ({**header, "ETag": tag} if tag else header for tag in tags)
+    server.answers(Reply(206, b"x" * 10, first), Reply(206, b"x" * 10, second))
+    with http.stream(server.url, offset=10, end=20, whole=whole):
+        pass
+    try:
+        with http.stream(server.url, offset=10, end=20, whole=whole, exact=True):
+            assert same
+    except Unranged:
+        assert not same
 
 
 def test_a_part_that_nobody_asked_for_is_refused(http: Http, server: Faulty) -> None:

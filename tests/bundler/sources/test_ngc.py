@@ -7,6 +7,7 @@ import pytest
 
 from bundle.digest import Digest
 from bundle.errors import DrayError, NotFound, SourceError, UsageError
+from bundle.whole import Unranged
 from bundler.entries import NgcEntry
 from bundler.lock import Lock, load
 from bundler.sources.keyring import GUEST, Keyring
@@ -152,6 +153,35 @@ def test_a_url_that_expires_in_the_middle_is_asked_for_anew(http: Http, ngc: Emu
     locked = source.resolve(CITRINET)
     ngc.faults.add("GET xfiles", cut_after=10_000, after=ngc.passes.expire_urls)
     assert len(fetch(source, locked, file_of(locked, MODEL))) == 40_000
+
+
+def test_ranges_of_a_file_share_a_url_until_it_is_refused(http: Http, ngc: EmulatedNgc) -> None:
+    source = NgcSource(http)
+    locked = source.resolve(CITRINET)
+    model = file_of(locked, MODEL)
+    whole, opened, before = (
+        fetch(source, locked, model),
+        source.opener(locked, model),
+        len(ngc.requests),
+    )
+    for start in (0, 10_000, 20_000, 30_000):
+        if start == 20_000:
+            ngc.passes.expire_urls()
+        with opened(start, start + 5000) as blocks:
+            assert b"".join(blocks) == whole[start : start + 5000]
+    asked = [entry.site.partition(".")[0] for entry in ngc.requests[before:]]
+    assert asked == ["api", "xfiles", "xfiles", "xfiles", "api", "xfiles", "xfiles"]
+
+
+def test_a_range_of_a_file_without_ranges_is_not_taken_from_the_whole(
+    http: Http, ngc: EmulatedNgc
+) -> None:
+    source = NgcSource(http)
+    locked = source.resolve(CITRINET)
+    opened = source.opener(locked, file_of(locked, MODEL))
+    ngc.faults.add("GET xfiles", ignore_range=True)
+    with pytest.raises(Unranged), opened(10, 20):
+        pass
 
 
 def test_a_url_that_is_refused_at_once_is_asked_for_once_more(http: Http, ngc: EmulatedNgc) -> None:
