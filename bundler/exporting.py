@@ -60,6 +60,13 @@ if TYPE_CHECKING:
     multiple=True,
     help="Private key that signs; repeatable [default: the only *.key beside SPEC].",
 )
+@option(
+    "--connections",
+    type=click.IntRange(1, 32),
+    default=16,
+    show_default=True,
+    help="How many to open at most; several share a large blob whose server throttles each.",
+)
 @option("--plan", "plan_only", is_flag=True, help="Print the plan, write nothing.")
 @option("--restart", is_flag=True, help="Discard an unfinished export and begin again.")
 @option("--new", "anew", is_flag=True, help="Export again although nothing has changed.")
@@ -71,6 +78,7 @@ def export(  # noqa: PLR0913
     media: str,
     parity: str,
     keys: tuple[Path, ...],
+    connections: int,
     *,
     compress: bool,
     plan_only: bool,
@@ -105,7 +113,7 @@ def export(  # noqa: PLR0913
         exporting = run.Exporting(
             plan, () if plan_only else signers, upstreams.opener, loaded.lifetime, stop, warn
         )
-        exporting.quiet = as_json
+        exporting.quiet, exporting.connections = as_json, connections
         try:
             if not (restart or anew or plan_only) and (known := exporting.sealed_already()):
                 report.already(known, as_json=as_json)

@@ -17,7 +17,7 @@ from bundle.state import State, StateFolder, default_folder
 from bundle.verify import verify
 from bundler import spread
 from bundler.chunkfile import medium_errors
-from bundler.export import Export, Outcome, remaining
+from bundler.export import CONNECTIONS, WORKERS, Export, Outcome, remaining
 from bundler.finish import Finished, finish
 from bundler.journal import Journal, check_idle
 from bundler.paritystage import ROWS, unlink_rows
@@ -53,6 +53,7 @@ class Exporting:
     stop: threading.Event
     warn: Callable[[str], object]
     quiet: bool = False
+    connections: int = CONNECTIONS
 
     @property
     def state(self) -> StateFolder:
@@ -172,6 +173,7 @@ class Exporting:
                 stop=self.stop,
                 on_bytes=on_bytes,
                 on_sealed=on_sealed,
+                connections=(min(WORKERS, self.connections), self.connections),
             )
             outcome = export.run()
         if outcome.failures:
