@@ -4,41 +4,31 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING
 
 from bundle.chunks import Chunk, Part, StoredBlob, chunk_name, member_name
 from bundle.digest import Digest
 from bundle.errors import DrayError, SourceError
+from bundler.blobs import CONNECTIONS, WORKERS, Blobs
 from bundler.chunkfile import PARTIAL, ChunkFile, ReadBackError, Span, medium_errors
 from bundler.encodedstage import EncodedStage
-from bundler.fetch import Fetching, Stop, check, unpinned
-from bundler.growth import Growth
+from bundler.fetch import Stop, check
 from bundler.paritystage import ParityStage
-from bundler.sink import Sink
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from bundle.manifest import File
     from bundle.parity import Group
+    from bundler.blobs import Opener
     from bundler.journal import Journal
-    from bundler.lock import LockedArtifact, LockedContent
     from bundler.packing import Piece
     from bundler.plan import Plan
-    from bundler.sources.base import OpenAt
     from bundler.weave import Reading
 
-    Opener = Callable[[LockedArtifact, LockedContent], OpenAt]
-
-WORKERS = 4
-"""Connections to begin with; two saturate two cores, the others hide latency."""
-CONNECTIONS = 16
-"""Connections at most."""
 ENCODED = 0
 """Stands for the encoded stage among the numbers of chunks."""
 
@@ -73,29 +63,26 @@ class Export:
         connections: tuple[int, int] = (WORKERS, CONNECTIONS),
     ) -> None:
         """Prepare it; ``connections`` is how many are opened to begin with, and at most."""
-        self.plan, self.bundle, self.journal, self.opener = plan, bundle, journal, opener
-        self.stop, self._told, self.workers = stop, on_bytes, min(connections)
+        self.plan, self.bundle, self.journal, self.stop = plan, bundle, journal, stop
         self.on_sealed = on_sealed
         self.pieces = plan.packing.pieces()
         self.outcome = Outcome()
-        self.users = self._users()
+        self.blobs = Blobs(
+            plan.lock,
+            self.pieces,
+            opener,
+            journal=journal,
+            chunk=self.chunk,
+            stop=stop,
+            on_bytes=on_bytes,
+            connections=connections,
+        )
         self._left: dict[int, set[Digest]] = {}
         self._again: set[tuple[int, Digest]] = set()
-        self._running: dict[Future[None], Digest | int | None] = {}
-        self._fetching: dict[Digest, Fetching] = {}
-        self._growth = Growth(*connections)
-        self._pool = sum(connections)
-        self._moved = 0
+        self._running: dict[Future[None], Digest | int] = {}
         self.parity: ParityStage | None = None
         if plan.options.parity:
             self.parity = ParityStage(plan, bundle, journal, self.chunk, stop, on_sealed)
-
-    def _users(self) -> dict[Digest, list[tuple[LockedArtifact, LockedContent]]]:
-        found: dict[Digest, list[tuple[LockedArtifact, LockedContent]]] = {}
-        for locked in self.plan.lock.artifacts:
-            for content in locked.contents:
-                found.setdefault(content.content.digest, []).append((locked, content))
-        return found
 
     def chunk(self, number: int) -> ChunkFile:
         """Return the file of a planned chunk."""
@@ -114,14 +101,11 @@ class Export:
                 folder.mkdir(parents=True, exist_ok=True)
         todo = self._todo()
         encoded = set(self.journal.encoded)
-        with (
-            ThreadPoolExecutor(self._pool, "fetch") as fetchers,
-            ThreadPoolExecutor(2, "seal") as sealers,
-        ):
+        with self.blobs, ThreadPoolExecutor(2, "seal") as sealers:
             try:
                 if self.plan.encode:
                     self._running[sealers.submit(self._encode)] = ENCODED
-                self._loop(todo, fetchers, sealers)
+                self._loop(todo, sealers)
             except BaseException:
                 self.stop.set()
                 raise
@@ -135,21 +119,21 @@ class Export:
 
     def _stage(self) -> EncodedStage:
         return EncodedStage(
-            self.plan, self.journal, self.chunk, stop=self.stop, on_bytes=self.on_bytes
+            self.plan, self.journal, self.chunk, stop=self.stop, on_bytes=self.blobs.count
         )
 
     def _encode(self) -> None:
         try:
-            failed = self._stage().run(self._sources)
+            failed = self._stage().run(self.blobs.sources)
         except ReadBackError:
             # Its blobs are forgotten by now, with all that was written after them: once more.
-            failed = self._stage().run(self._sources)
+            failed = self._stage().run(self.blobs.sources)
         for digest, error in failed.items():
             self._fail([digest], error)
 
     def _fail(self, digests: Iterable[Digest], error: DrayError) -> None:
         for digest in digests:
-            for locked, _content in self.users[digest]:
+            for locked, _content in self.blobs.users[digest]:
                 self.outcome.failures.setdefault(locked.artifact.name, error)
 
     def _sweep(self) -> None:
@@ -190,20 +174,18 @@ class Export:
                     self.journal.write(unsealed=number)
                     self.chunk(number).reopen()
 
-    def _loop(
-        self, todo: deque[Digest], fetchers: ThreadPoolExecutor, sealers: ThreadPoolExecutor
-    ) -> None:
+    def _loop(self, todo: deque[Digest], sealers: ThreadPoolExecutor) -> None:
         running = self._running
         while (todo or running) and not self.stop.is_set():
-            while todo and self._free():
+            while todo and self.blobs.room:
                 digest = todo.popleft()
                 if digest in self.journal.done:
                     self._keep(digest)
                 else:
-                    running[fetchers.submit(self._fetch, digest)] = digest
+                    running[self.blobs.begin(digest)] = digest
                     continue
                 self._seal_full(digest, sealers)
-            self._assist(fetchers, idle=not todo)
+            self.blobs.share(idle=not todo)
             done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
             for future in done:
                 if future not in running:
@@ -212,34 +194,6 @@ class Export:
                 self._settle(future, key, todo)
                 if isinstance(key, Digest) and not self.stop.is_set():
                     self._seal_full(key, sealers)
-
-    def _free(self) -> bool:
-        """Whether another blob may be begun."""
-        blobs = sum(isinstance(key, Digest) for key in self._running.values())
-        return blobs < max(self.workers, self._growth.wanted - self._helpers())
-
-    def _helpers(self) -> int:
-        return sum(key is None for key in self._running.values())
-
-    def _assist(self, fetchers: ThreadPoolExecutor, *, idle: bool) -> None:
-        """Have connections that no blob needs fetch ranges of the blobs that are under way."""
-        running = self._running
-        used = sum(key is None or isinstance(key, Digest) for key in running.values())
-        self._growth.observe(self._moved, busy=used >= self._growth.wanted)
-        while idle and used < self._growth.wanted:
-            jobs = list(self._fetching.values())
-            for fetching in jobs:
-                if claim := fetching.claim(self._growth.wanted // len(jobs)):
-                    running[fetchers.submit(fetching.help, claim)] = None
-                    break
-            else:
-                return
-            used += 1
-
-    def on_bytes(self, count: int) -> None:
-        """Count what came, or, when negative, what has to come again."""
-        self._moved += max(count, 0)  # approximate under threads; it only steers
-        self._told(count)
 
     def _seal_full(self, digest: Digest, sealers: ThreadPoolExecutor) -> None:
         if digest not in self.journal.done:
@@ -282,7 +236,7 @@ class Export:
             made, blocks = self.parity.finish(self.outcome.chunks, self._reading)
             self.outcome.parity, self.outcome.lists = made, (blocks,)
 
-    def _settle(self, future: Future[None], key: Digest | int | None, todo: deque[Digest]) -> None:
+    def _settle(self, future: Future[None], key: Digest | int, todo: deque[Digest]) -> None:
         error = future.exception()
         if error is None:
             if isinstance(key, Digest):
@@ -336,45 +290,7 @@ class Export:
     def _keep(self, digest: Digest) -> None:
         size = self.plan.lock.blobs[digest]
         self.outcome.kept += size
-        self.on_bytes(size)
-
-    def _fetch(self, digest: Digest) -> None:
-        """Fetch a blob from the first artifact that has it."""
-        last: SourceError | None = None
-        for locked, content in self.users[digest]:
-            what = f"{locked.artifact.name}: {digest.short}"
-            sink = Sink(digest, self.pieces[digest], self.chunk)
-            try:
-                with unpinned(what):
-                    open_at = self._open(locked, content)
-                self._fetching[digest] = fetching = Fetching(
-                    open_at,
-                    sink,
-                    what=what,
-                    journal=self.journal,
-                    stop=self.stop,
-                    on_bytes=self.on_bytes,
-                )
-                crcs = fetching.run()
-            except SourceError as error:
-                last = last or error
-                continue
-            finally:
-                self._fetching.pop(digest, None)
-                sink.close()
-            self.journal.write(done=digest, crc=list(crcs))
-            return
-        assert last is not None  # noqa: S101  (a blob has a user)
-        raise last
-
-    def _sources(self, digest: Digest) -> Iterator[tuple[Callable[[], OpenAt], str]]:
-        for locked, content in self.users[digest]:
-            yield partial(self._open, locked, content), f"{locked.artifact.name}: {digest.short}"
-
-    def _open(self, locked: LockedArtifact, content: LockedContent) -> OpenAt:
-        if content.text is not None:
-            return _text(content.text.encode())
-        return self.opener(locked, content)
+        self.blobs.count(size)
 
     def _seal(self, number: int) -> None:
         check(self.stop)
@@ -417,10 +333,6 @@ class Export:
             stored = tuple(parts[piece] for piece in found)
             blob = StoredBlob(digest, self.plan.lock.blobs[digest], "identity", stored)
             self.outcome.blobs.append(blob)
-
-
-def _text(data: bytes) -> OpenAt:
-    return lambda offset, end=None: nullcontext(iter([data[offset:end]]))
 
 
 def remaining(plan: Plan, done: Mapping[Digest, object]) -> int:

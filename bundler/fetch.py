@@ -298,7 +298,7 @@ class Fetching:
         if not self._hashing.acquire(blocking=False):
             return  # whoever does it comes by this block, too
         try:
-            if ranges is not self._ranges:
+            if ranges.ended or ranges is not self._ranges:
                 return
             if self._sink.position == at:
                 self._sink.hash(view)

@@ -16,8 +16,9 @@ from bundle.progress import bar
 from bundle.state import State, StateFolder, default_folder
 from bundle.verify import verify
 from bundler import spread
+from bundler.blobs import CONNECTIONS, WORKERS
 from bundler.chunkfile import medium_errors
-from bundler.export import CONNECTIONS, WORKERS, Export, Outcome, remaining
+from bundler.export import Export, Outcome, remaining
 from bundler.finish import Finished, finish
 from bundler.journal import Journal, check_idle
 from bundler.paritystage import ROWS, unlink_rows
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from pathlib import Path
 
-    from bundler.export import Opener
+    from bundler.blobs import Opener
     from bundler.signing import Signer
     from bundler.spread import Parity
 
