@@ -14,7 +14,7 @@ from bundle.errors import EXIT_CODES, DrayError, UsageError
 from bundle.options import begin, emit, fail, merge
 
 _ON = frozenset({"1", "true", "t", "yes", "y", "on"})
-ORDER = ["init", "keygen", "lock", "export", "sign", "inspect", "verify", "import"]
+ORDER = ["init", "keygen", "lock", "export", "sign", "inspect", "verify", "repair", "import"]
 ORDER += ["status", "trust", "ledger"]
 
 
@@ -40,7 +40,7 @@ def _place(name: str) -> tuple[int, str]:
 def dray() -> None:
     """Carry NVIDIA NGC content across an air gap: pinned, signed, checkable by anyone.
 
-    Low side: init, keygen, lock, export, sign. High side: verify, import. Either: inspect.
+    Low side: init, keygen, lock, export, sign. High side: verify, repair, import. Either: inspect.
     """
 
 

@@ -130,6 +130,14 @@ class MediumBlob:
             raise VerificationError(f"{self.digest.short} is too large for a manifest")
         return b"".join(self.blocks())
 
+    def stored_blocks(self) -> Iterator[bytes]:
+        """Yield the bytes of all parts, of which nothing is verified but the tar around them."""
+        return self._stored(0)
+
+    def plain_blocks(self) -> Iterator[bytes]:
+        """Yield the blob's bytes, decoded and not verified: whoever takes them compares."""
+        return self._plain(0, self.digest.short)
+
     def _plain(self, offset: int, what: str) -> Iterator[bytes]:
         if self.stored.encoding == "identity":
             yield from self._stored(offset)

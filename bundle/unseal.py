@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bundle.digest import Digest
-from bundle.errors import NotTrusted, VerificationError
-from bundle.manifest import Manifest
-from bundle.media import RECOPY
+from bundle.errors import DrayError, NotTrusted, VerificationError
+from bundle.manifest import MAX_BYTES, Manifest
+from bundle.media import RECOPY, SIGNATURE_LIMIT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
+    from pathlib import Path
 
     from bundle.media import Media
     from bundle.quorum import Signers
-    from bundle.trust import Trust
+    from bundle.trust import Trust, Verified
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,27 @@ class Sealed:
     trust: Trust
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A manifest that a trusted key signed, before it is counted how many did.
+
+    ``data`` are its exact bytes, ``damaged`` the copies that are others.
+    """
+
+    name: str
+    manifest: Manifest
+    data: bytes
+    verified: Verified
+    damaged: tuple[Path, ...]
+
+    def require(self, trust: Trust, now: datetime) -> Signers:
+        """Return who signed for the stream; raise :class:`NotTrusted` when they are too few."""
+        try:
+            return trust.require(self.verified, self.manifest.stream, now)
+        except NotTrusted as error:
+            raise _about(error, self.name) from None
+
+
 def unseal(media: Media, trust: Trust, now: datetime) -> Sealed:
     """Return the manifest on ``media``.
 
@@ -41,8 +64,27 @@ def unseal(media: Media, trust: Trust, now: datetime) -> Sealed:
     the stream's keys. Raises :class:`NotTrusted`, :class:`VerificationError` or
     :class:`bundle.errors.MediaIncomplete`.
     """
-    copies = media.manifests()
-    signatures = media.signatures()
+    found = opened(media, trust)
+    if found.damaged:
+        message = f"{found.damaged[0]} is damaged: other media hold a signed one"
+        raise VerificationError(message, hint=RECOPY)
+    signers = found.require(trust, now)
+    ignored = dict(found.verified.ignored)
+    return Sealed(found.manifest, Digest.of(found.data), signers, ignored, trust)
+
+
+def opened(
+    media: Media,
+    trust: Trust,
+    copies: Sequence[tuple[Path, bytes]] | None = None,
+    signatures: Mapping[str, bytes] | None = None,
+) -> Opened:
+    """Do the steps (1) to (3) of :func:`unseal`; copies that are damaged are only told of.
+
+    ``copies`` of the manifest and ``signatures`` are read from the media when they are not given.
+    """
+    copies = media.manifests() if copies is None else copies
+    signatures = media.signatures() if signatures is None else signatures
     good: dict[bytes, None] = {}
     refusal: NotTrusted | None = None
     for _path, data in copies:
@@ -59,21 +101,31 @@ def unseal(media: Media, trust: Trust, now: datetime) -> Sealed:
         message = f"two different manifests of {media.name} are signed: {names}"
         raise VerificationError(message, hint="ask the low side which of them is theirs")
     (data,) = good
-    for path, other in copies:
-        if other != data:
-            raise VerificationError(
-                f"{path} is damaged: other media hold a signed one", hint=RECOPY
-            )
+    damaged = tuple(path for path, other in copies if other != data)
     verified = trust.verified_by(data, signatures)
     manifest = Manifest.from_bytes(data)
     if manifest.name != media.name:
         message = f"the files are named {media.name}, but what was signed is {manifest.name}"
         raise VerificationError(message, hint="a bundle cannot be renamed: copy it again")
-    try:
-        signers = trust.require(verified, manifest.stream, now)
-    except NotTrusted as error:
-        raise _about(error, media.name) from None
-    return Sealed(manifest, Digest.of(data), signers, dict(verified.ignored), trust)
+    return Opened(media.name, manifest, data, verified, damaged)
+
+
+def readable(media: Media) -> tuple[list[tuple[Path, bytes]], dict[str, bytes]]:
+    """Return the copies of the manifest and the signature files that can be read at all.
+
+    Raises as :meth:`Media.manifests` when no copy can.
+    """
+    copies: list[tuple[Path, bytes]] = []
+    for path in media.places(f"{media.name}.manifest.json"):
+        with suppress(DrayError):
+            copies.append((path, media.read(path, MAX_BYTES)))
+    signatures: dict[str, bytes] = {}
+    for name, places in media.listing.items():
+        for path in places if media.is_signature(name) and name.endswith(".sigstore.json") else ():
+            with suppress(DrayError):
+                data = media.read(path, SIGNATURE_LIMIT)
+                signatures[name if signatures.get(name, data) == data else str(path)] = data
+    return copies or media.manifests(), signatures
 
 
 def _about(error: NotTrusted, name: str) -> NotTrusted:

@@ -21,6 +21,7 @@ from bundle.options import (
 )
 from importer.ledger.command import ledger
 from importer.ledger.status import status
+from importer.repair.command import repair
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,7 +36,7 @@ FOLDERS = click.Path(path_type=Path)
 
 def commands() -> list[click.Command]:
     """Return the commands of the high side."""
-    return [inspect, verify, load, status, ledger]
+    return [inspect, verify, repair, load, status, ledger]
 
 
 def _overrides(function: Callable[..., None]) -> Any:

@@ -1,0 +1,36 @@
+"""What to do about a chunk that is not as signed: one wording for verify, import and repair."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bundle.manifest import Manifest
+
+
+def spelled(numbers: Iterable[int]) -> str:
+    """Return numbers as ``--chunks`` takes them: ``3,17,20-25``."""
+    found = sorted(set(numbers))
+    starts = found[:1] + [after for before, after in pairwise(found) if after != before + 1]
+    ends = [before for before, after in pairwise(found) if after != before + 1] + found[-1:]
+    return ",".join(
+        str(start) if start == end else f"{start}-{end}"
+        for start, end in zip(starts, ends, strict=True)
+    )
+
+
+def low_side(bundle: str, numbers: Iterable[int]) -> str:
+    """Return the command that makes exactly these chunks again, on the low side."""
+    return f"dray export SPEC --chunks {spelled(numbers)} --of {bundle}.manifest.json --to DIR"
+
+
+def of_chunk(manifest: Manifest, number: int) -> str:
+    """Return the hint about a chunk that is damaged."""
+    if any(number in group.chunks for group in manifest.parity):
+        return "dray repair restores it from parity, or says why it cannot"
+    return "copy this file again from the low side; if it is bad there too: " + low_side(
+        manifest.name, [number]
+    )
