@@ -137,7 +137,7 @@ class Export:
                 self.outcome.failures.setdefault(locked.artifact.name, error)
 
     def _sweep(self) -> None:
-        """Remove partial files, of chunks that the bundle does not have: all of its are sealed."""
+        """Remove what cut runs left unfinished: all that the bundle has is sealed."""
         for folder in self.folders():
             for path in folder.glob(f"{self.bundle}.*{PARTIAL}"):
                 with medium_errors(path):

@@ -122,7 +122,11 @@ TARGETS = (
     Sabotage("importer/load.py", "self._check_manifests()\n        if any", "if any"),
     Sabotage("importer/session.py", "report.raise_for_findings()", "pass"),
     Sabotage("importer/session.py", "check_signatures(self.sealed, self.media, report)", "pass"),
-    Sabotage("importer/session.py", "if not outcome.failures:", "if True:"),
+    Sabotage(
+        "importer/admission.py",
+        "kinds.FAILED if outcome.failures else kinds.DONE",
+        "kinds.DONE",
+    ),
     Sabotage("importer/targets/registry.py", "was pushed as {content.digest}"),
     Sabotage("importer/targets/registry.py", "if before == content.digest:", "if False:"),
     Sabotage("importer/targets/s3.py", "was uploaded, but the store shows another"),
