@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bundle import ustar
+from bundle import segments, ustar
 from bundle.decode import compact_json
 
 if TYPE_CHECKING:
@@ -80,18 +80,41 @@ class StoredBlob:
 
 
 @dataclass(frozen=True, slots=True)
+class Inner:
+    """The chunk in an encrypted file: its own size in bytes and SHA-256; that of the header."""
+
+    size: int
+    digest: Digest
+    header: Digest
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the object of the manifest."""
+        return {"size": self.size, "digest": str(self.digest), "header": str(self.header)}
+
+    @classmethod
+    def read(cls, fields: Fields) -> Inner:
+        """Read what :meth:`to_dict` wrote."""
+        return cls(fields.integer("size"), fields.digest("digest"), fields.digest("header"))
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
-    """A chunk file: its number from 1, name, size in bytes, and SHA-256."""
+    """A chunk file: its number from 1, name, size in bytes, and SHA-256; encrypted with ``inner``.
+
+    ``size`` and ``digest`` are always those of the file.
+    """
 
     number: int
     name: str
     size: int
     digest: Digest
+    inner: Inner | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object of the manifest."""
-        body = {"number": self.number, "name": self.name, "size": self.size}
-        return {**body, "digest": str(self.digest)}
+        body: dict[str, Any] = {"number": self.number, "name": self.name, "size": self.size}
+        body["digest"] = str(self.digest)
+        return {**body, "encryption": self.inner.to_dict()} if self.inner else body
 
     @classmethod
     def read(cls, fields: Fields) -> Chunk:
@@ -101,12 +124,13 @@ class Chunk:
             fields.text("name", pattern=r"[a-z0-9][a-z0-9._-]{0,99}"),
             fields.integer("size"),
             fields.digest("digest"),
+            Inner.read(fields.child("encryption")) if "encryption" in fields else None,
         )
 
 
-def chunk_name(bundle: str, number: int) -> str:
+def chunk_name(bundle: str, number: int, *, encrypted: bool = False) -> str:
     """Return a chunk's file name."""
-    return f"{bundle}.chunk-{number:05d}.tar"
+    return f"{bundle}.chunk-{number:05d}.tar" + (".enc" if encrypted else "")
 
 
 def member_name(digest: Digest, encoding: str, part: int | None) -> str:
@@ -198,10 +222,13 @@ def _check_chunks(
                 )
             spans[part.chunk].append((part.offset, part.size))
     for chunk in chunks:
-        position = start
+        position, file_size = start, segments.ends_cost(start)
         for offset, size in sorted(spans[chunk.number]):
             if offset != position + ustar.RECORD:
                 raise fault(("chunks", chunk.number - 1), f"has a gap or overlap at {position}", "")
             position += ustar.span(size)
-        if chunk.size != position + len(ustar.TRAILER):
+            file_size += segments.member_cost(size)
+        position += len(ustar.TRAILER)
+        sizes = (chunk.inner.size, chunk.size) if chunk.inner else (chunk.size, file_size)
+        if sizes != (position, file_size):
             raise fault(("chunks", chunk.number - 1), "is not as long as its contents", "")

@@ -14,17 +14,18 @@ from bundle import parity
 from bundle.artifact import Artifact, Content
 from bundle.chunks import Chunk, Part, StoredBlob, check_geometry, chunk_name, index_json
 from bundle.decode import Fields, Path, dump_json, parse_json, spell
+from bundle.digest import Digest, is_digest
 from bundle.errors import DrayError, VerificationError
 from bundle.parity import Group
+from bundle.segments import FEATURE as ENCRYPTION
+from bundle.segments import MAX_RECIPIENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bundle.digest import Digest
-
 MEDIA_TYPE = "application/vnd.dray.manifest.v1+json"
 FORMAT = "1.0"
-FEATURES = frozenset({"zstd"})
+FEATURES = frozenset({"zstd", ENCRYPTION})
 """Features that this version reads; a manifest that needs another one is refused."""
 MAX_BYTES = 256 << 20
 STREAM = r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?"
@@ -77,6 +78,8 @@ class Manifest:
     files: tuple[File, ...]
     previous: Previous | None = None
     parity: tuple[Group, ...] = ()
+    recipients: tuple[Digest, ...] = ()
+    """The keys that open the chunks; none when these are not encrypted."""
 
     @property
     def name(self) -> str:
@@ -118,7 +121,10 @@ class Manifest:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that is signed."""
-        features = sorted({blob.encoding for blob in self.blobs} - {"identity"})
+        features = sorted(
+            {blob.encoding for blob in self.blobs} - {"identity"}
+            | ({ENCRYPTION} if self.recipients else set())
+        )
         body: dict[str, Any] = {"mediaType": MEDIA_TYPE, "formatVersion": FORMAT}
         body |= {"features": features, "stream": self.stream, "sequence": self.sequence}
         if self.previous:
@@ -127,6 +133,8 @@ class Manifest:
         body |= {"created": self.created, "expires": self.expires}
         body["generator"] = {"name": self.generator[0], "version": self.generator[1]}
         body |= {"spec": str(self.spec), "lock": str(self.lock), "chunkSize": self.chunk_size}
+        if self.recipients:
+            body["encryption"] = {"recipients": [str(digest) for digest in self.recipients]}
         body["artifacts"] = [artifact.to_dict() for artifact in self.artifacts]
         body["blobs"] = [blob.to_dict() for blob in self.blobs]
         body["chunks"] = [chunk.to_dict() for chunk in self.chunks]
@@ -160,6 +168,7 @@ class Manifest:
             raise _fault((), f"is not strict JSON: {error}", "") from None
         manifest = _read(Fields(document, (), _fault))
         check_geometry(manifest.artifacts, manifest.blobs, manifest.chunks, _fault)
+        _check_encryption(manifest)
         _check_media(manifest)
         _check_names(manifest)
         sizes = {file.name: file.size for file in manifest.files}
@@ -181,7 +190,8 @@ def _fault(path: Path, message: str, hint: str) -> DrayError:
 def _read(fields: Fields) -> Manifest:
     fields.text("mediaType", choices=[MEDIA_TYPE])
     version = fields.text("formatVersion", pattern=r"[0-9]+\.[0-9]+", limit=12)
-    needed = set(fields.texts("features", pattern=r"[a-z0-9-]+")) - FEATURES
+    features = set(fields.texts("features", pattern=r"[a-z0-9-]+"))
+    needed = features - FEATURES
     if version.split(".")[0] != FORMAT.split(".", maxsplit=1)[0] or needed:
         what = f"format {version}" if not needed else "features " + ", ".join(sorted(needed))
         raise _fault((), f"needs {what}, which this dray cannot read", "install a newer dray")
@@ -202,6 +212,7 @@ def _read(fields: Fields) -> Manifest:
         files=tuple(_file(item) for item in fields.objects("files", required=True)),
         previous=_previous(fields),
         parity=tuple(Group.read(item) for item in fields.objects("parity")),
+        recipients=_recipients(fields, encrypted=ENCRYPTION in features),
     )
 
 
@@ -210,6 +221,22 @@ def _previous(fields: Fields) -> Previous | None:
         return None
     previous = fields.child("previous")
     return Previous(previous.integer("sequence", low=1), previous.digest("manifest"))
+
+
+def _recipients(fields: Fields, *, encrypted: bool) -> tuple[Digest, ...]:
+    if encrypted != ("encryption" in fields):
+        raise _fault(("features",), "and encryption do not say the same", "")
+    if not encrypted:
+        return ()
+    inner = fields.child("encryption")
+    found: list[Digest] = []
+    for path, item in inner.items("recipients", required=True):
+        if not isinstance(item, str) or not is_digest(item):
+            raise _fault(path, "must be a key's digest", "")
+        found.append(Digest(item))
+    if not found or len(found) > MAX_RECIPIENTS or len(set(found)) != len(found):
+        raise _fault(inner.path, "names no recipients, too many, or one twice", "")
+    return tuple(found)
 
 
 def _artifact(fields: Fields) -> Artifact:
@@ -240,6 +267,12 @@ def _check_media(manifest: Manifest) -> None:
         raise _fault(("media",), "is not numbered from 1", "")
 
 
+def _check_encryption(manifest: Manifest) -> None:
+    for number, chunk in enumerate(manifest.chunks):
+        if (chunk.inner is not None) != bool(manifest.recipients):
+            raise _fault(("chunks", number), "is encrypted, or not, unlike the bundle", "")
+
+
 def _check_names(manifest: Manifest) -> None:
     artifacts: set[str] = set()
     for artifact in manifest.artifacts:
@@ -257,5 +290,6 @@ def _check_names(manifest: Manifest) -> None:
         if name.startswith(start + "manifest.json"):
             raise _fault(("files",), f"names {name!r}, which cannot pin itself", "")
     for chunk in manifest.chunks:
-        if chunk.name != (name := chunk_name(manifest.name, chunk.number)):
+        name = chunk_name(manifest.name, chunk.number, encrypted=bool(manifest.recipients))
+        if chunk.name != name:
             raise _fault(("chunks", chunk.number - 1), f"is {chunk.name!r}, not {name!r}", "")

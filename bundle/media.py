@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _MANIFEST = re.compile(r"([a-z0-9][a-z0-9-]*-[0-9]{6,12})\.manifest\.json")
-_CHUNK = re.compile(r"([a-z0-9][a-z0-9-]*-[0-9]{6,12})\.chunk-[0-9]{5,}\.tar")
+_CHUNK = re.compile(r"([a-z0-9][a-z0-9-]*-[0-9]{6,12})\.chunk-[0-9]{5,}\.tar(?:\.enc)?")
 _SIGNATURE = re.compile(r"\.manifest\.json\.[a-z0-9][a-z0-9-]{0,31}\.(?:sigstore\.json|sig)")
 _LITTER = re.compile(
     r"\._.*|\.DS_Store|\.Trash.*|\.Spotlight-V100|\.fseventsd|\.TemporaryItems|lost\+found|"

@@ -127,6 +127,14 @@ def fail(error: DrayError, *, as_json: bool) -> NoReturn:
     sys.exit(error.exit_code)
 
 
+def ask(confirm: bool) -> str:  # noqa: FBT001, RUF100  (the shape that Passphrase calls)
+    """Ask for a passphrase on the terminal."""
+    text: str = click.prompt(
+        "Passphrase of the key", hide_input=True, err=True, confirmation_prompt=confirm
+    )
+    return text
+
+
 @contextmanager
 def stoppable() -> Iterator[threading.Event]:
     """Yield an event that interrupt and termination set: a run stops at the next block.

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bundle import ustar
 from bundle.digest import BLOCK, verified
 from bundle.encoding import decode
 from bundle.errors import DrayError, MediaIncomplete, VerificationError
-from bundle.media import RECOPY, read_at
+from bundle.media import RECOPY
+from bundle.view import Views
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from bundle.chunks import Part, StoredBlob
     from bundle.digest import Digest
+    from bundle.envelope import Recipient
     from bundle.manifest import Manifest
     from bundle.media import Media
 
@@ -27,10 +30,19 @@ MANIFEST_LIMIT = 4 << 20
 
 @dataclass(frozen=True)
 class Reader:
-    """The blobs of a verified manifest, on media that are not trusted."""
+    """The blobs of a verified manifest, on media that are not trusted.
+
+    ``recipient`` is whose private key opens an encrypted bundle's chunks, if any is at hand.
+    """
 
     manifest: Manifest
     media: Media
+    recipient: Recipient | None = None
+
+    @cached_property
+    def views(self) -> Views:
+        """What opens the chunks."""
+        return Views(self.manifest, self.media, self.recipient)
 
     def blob(self, digest: Digest) -> MediumBlob:
         """Return one blob, to be read."""
@@ -61,18 +73,18 @@ class Reader:
         """Yield the bytes of one part from ``offset`` on; header and padding are compared too."""
         part = blob.parts[number]
         path = self.chunk_path(part.chunk)
-        with self.media.open(path) as handle:
+        with self.views.open(self.manifest.chunks[part.chunk - 1], path) as view:
             expected = ustar.header(blob.member(number), part.size)
-            if read_at(handle, path, ustar.RECORD, part.offset - ustar.RECORD) != expected:
+            if view.read(ustar.RECORD, part.offset - ustar.RECORD) != expected:
                 raise part_fault(path, part, "its tar header is not the one that was signed")
             while offset < part.size:
-                block = read_at(handle, path, min(BLOCK, part.size - offset), part.offset + offset)
+                block = view.read(min(BLOCK, part.size - offset), part.offset + offset)
                 if not block:
                     raise part_fault(path, part, "the file ends there")
                 offset += len(block)
                 yield block
             zeros = bytes(ustar.padding(part.size))
-            if zeros and read_at(handle, path, len(zeros), part.offset + part.size) != zeros:
+            if zeros and view.read(len(zeros), part.offset + part.size) != zeros:
                 raise part_fault(path, part, "what follows is not the padding that was signed")
 
     def check_part(self, blob: StoredBlob, number: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,17 +16,18 @@ from bundle.chunks import prefix
 from bundle.digest import BLOCK, Digest, verified
 from bundle.encoding import decode
 from bundle.errors import DrayError, MediaIncomplete, VerificationError
-from bundle.media import RECOPY, SIGNATURE_LIMIT, litter, read_at
+from bundle.media import RECOPY, litter, read_at
 from bundle.reader import Reader, part_fault
-from bundle.signature import parse_sigstore
+from bundle.view import SegmentFault, read_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from bundle.chunks import Chunk, StoredBlob
+    from bundle.envelope import Recipient
     from bundle.manifest import Manifest
     from bundle.media import Media
-    from bundle.unseal import Sealed
+    from bundle.view import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +50,17 @@ class Finding:
 
 @dataclass
 class Report:
-    """What a verification found. ``checked`` is in bytes."""
+    """What a verification found. ``checked`` is in bytes.
+
+    ``opened`` is false when chunks are encrypted and no key was at hand: then only the digests of
+    the files were compared.
+    """
 
     bad: list[Finding] = field(default_factory=list)
     missing: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     checked: int = 0
+    opened: bool = True
 
     def raise_for_findings(self) -> None:
         """Raise for the worst kind of finding, naming the first."""
@@ -71,14 +78,16 @@ def verify(
     workers: int | None = None,
     deep: bool = True,
     parity: bool = True,
+    recipient: Recipient | None = None,
 ) -> Report:
     """Check every file of the bundle that is here, and say what is not.
 
     With ``deep`` false only names, types, sizes, the small files and both ends of each chunk are
     checked; no blob is read. With ``parity`` false recovery data may be missing or damaged, as
-    for an import.
+    for an import. ``recipient`` opens encrypted chunks; without one, these are compared with the
+    digests of their files. Raises :class:`UsageError` when it is not one of theirs.
     """
-    run = _Run(manifest, media, on_bytes)
+    run = _Run(manifest, media, on_bytes, recipient)
     run.check_files(ends=not deep)
     spare = run.check_parity() if parity else []
     run.check_foreign()
@@ -93,37 +102,21 @@ def verify(
     return run.report
 
 
-def check_signatures(sealed: Sealed, media: Media, report: Report) -> None:
-    """Report signature files that are damaged; one by a key that is not trusted is only noted."""
-    for name, reason in sealed.ignored.items():
-        if reason == "no trusted key made it":
-            report.notes.append(f"{name}: {reason}")
-        else:
-            report.bad.append(Finding("bad", name, reason, RECOPY))
-    for name, places in media.listing.items():
-        if not (media.is_signature(name) and name.endswith(".sig")):
-            continue
-        whole = media.places(name.removesuffix(".sig") + ".sigstore.json")
-        for path in places:
-            raw = media.read(path, SIGNATURE_LIMIT)
-            if not any(_same_signature(media.read(other, SIGNATURE_LIMIT), raw) for other in whole):
-                message = "is not the signature of the .sigstore.json beside it"
-                report.bad.append(Finding("bad", str(path), message, RECOPY))
-
-
-def _same_signature(sigstore: bytes, raw: bytes) -> bool:
-    try:
-        return parse_sigstore(sigstore).signature == raw
-    except DrayError:
-        return False
-
-
 class _Run:
-    def __init__(self, manifest: Manifest, media: Media, on_bytes: Callable[[int], object]) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        media: Media,
+        on_bytes: Callable[[int], object],
+        recipient: Recipient | None,
+    ) -> None:
         self.manifest, self.media, self.on_bytes = manifest, media, on_bytes
-        self.reader = Reader(manifest, media)
+        self.reader = Reader(manifest, media, recipient)
+        self.views = self.reader.views
+        if recipient and manifest.recipients:
+            self.views.require()
         self.prefix = prefix(manifest.index)
-        self.report = Report()
+        self.report = Report(opened=not self.views.blind)
         self.present: dict[int, tuple[Path, ...]] = {}
 
     # -- names, types, sizes ----------------------------------------------------------------------
@@ -173,9 +166,13 @@ class _Run:
                 amount = abs(found - chunk.size)
                 message = f"is {amount} bytes {what}: {found} bytes, {chunk.size} were signed"
                 raise VerificationError(message, hint=RECOPY)
-            if ends:
-                self._literal(handle, path, 0, self.prefix, ())
-                self._literal(handle, path, found - len(ustar.TRAILER), ustar.TRAILER, ())
+            if ends and self.views.blind:
+                read_header(handle, path, chunk)
+        if ends and not self.views.blind:
+            with self.views.open(chunk, path) as view:
+                end = (chunk.inner or chunk).size - len(ustar.TRAILER)
+                self._literal(view, path, 0, self.prefix, ())
+                self._literal(view, path, end, ustar.TRAILER, ())
 
     def check_foreign(self) -> None:
         known = {chunk.name for chunk in self.manifest.chunks} | {
@@ -196,6 +193,12 @@ class _Run:
 
     def units(self) -> list[Callable[[], None]]:
         """Return independent pieces of work, largest first: joined blobs, then chunks."""
+        if self.views.blind:
+            return [
+                partial(self._guard, path, self._users(chunk), partial(self._closed, path, chunk))
+                for chunk in sorted(self.manifest.chunks, key=lambda chunk: -chunk.size)
+                for path in self.present[chunk.number]
+            ]
         joined = [blob for blob in self.manifest.blobs if self._joinable(blob)]
         mine = {blob.digest for blob in joined}
         sized: list[tuple[int, Callable[[], None]]] = [
@@ -245,29 +248,48 @@ class _Run:
                 faults.append(error)
                 self._fault(path, error, users)
 
+    def _closed(self, path: Path, chunk: Chunk) -> None:
+        """Compare an encrypted chunk that nobody here can open with the digest of its file."""
+        with self.media.open(path) as handle:
+            read_header(handle, path, chunk)
+            if _hash(handle, path, chunk.size, self._count) != chunk.digest.hex:
+                raise VerificationError("has other bytes than were signed", hint=RECOPY)
+
     def _chunk(self, chunk: Chunk, path: Path, joined: set[Digest]) -> None:
         """Check one chunk file from its first byte to its last, without what is checked joined."""
         try:
-            with self.media.open(path) as handle:
-                position = self._literal(handle, path, 0, self.prefix, ())
+            with self.views.open(chunk, path) as view:
+                with self._damage(path, self._users(chunk)):
+                    self._literal(view, path, 0, self.prefix, ())
+                position = len(self.prefix)
                 for blob, number, part in self.manifest.parts_of(chunk.number):
                     users = self.manifest.users[blob.digest]
                     if blob.digest not in joined:
-                        head = ustar.header(blob.member(number), part.size)
-                        self._literal(handle, path, position, head, users)
-                        self._part(handle, path, blob, number)
-                        zeros = bytes(ustar.padding(part.size))
-                        self._literal(handle, path, part.offset + part.size, zeros, users)
+                        with self._damage(path, users):
+                            head = ustar.header(blob.member(number), part.size)
+                            self._literal(view, path, position, head, users)
+                            self._part(view, path, blob, number)
+                            zeros = bytes(ustar.padding(part.size))
+                            self._literal(view, path, part.offset + part.size, zeros, users)
                     position += ustar.span(part.size)
-                self._literal(handle, path, position, ustar.TRAILER, ())
+                with self._damage(path, self._users(chunk)):
+                    self._literal(view, path, position, ustar.TRAILER, ())
         except DrayError as error:
             self._fault(path, error, self._users(chunk))
 
-    def _part(self, handle: int, path: Path, blob: StoredBlob, number: int) -> None:
+    @contextmanager
+    def _damage(self, path: Path, users: tuple[str, ...]) -> Iterator[None]:
+        """Report a damaged segment and go on behind it: the others may be good."""
+        try:
+            yield
+        except SegmentFault as error:
+            self._fault(path, error, users)
+
+    def _part(self, view: View, path: Path, blob: StoredBlob, number: int) -> None:
         part, sha, done = blob.parts[number], hashlib.sha256(), 0
         users = self.manifest.users[blob.digest]
         while done < part.size:
-            block = read_at(handle, path, min(BLOCK, part.size - done), part.offset + done)
+            block = view.read(min(BLOCK, part.size - done), part.offset + done)
             if not block:
                 break
             done += len(block)
@@ -278,13 +300,11 @@ class _Run:
             self._fault(path, part_fault(path, part, reason), users)
 
     def _literal(
-        self, handle: int, path: Path, at: int, data: bytes, users: tuple[str, ...]
-    ) -> int:
-        found = read_at(handle, path, len(data), at) if data else b""
-        if found != data:
+        self, view: View, path: Path, at: int, data: bytes, users: tuple[str, ...]
+    ) -> None:
+        if data and view.read(len(data), at) != data:
             message = f"bytes {at}-{at + len(data) - 1}: not the tar structure that was signed"
             self._bad("bad", path, message, RECOPY, users)
-        return at + len(data)
 
     # -- reporting --------------------------------------------------------------------------------
 
@@ -359,9 +379,12 @@ def _shown(path: Path | str) -> str:
     return str(path) if str(path).isprintable() else ascii(str(path))
 
 
-def _hash(handle: int, path: Path, size: int) -> str:
+def _hash(
+    handle: int, path: Path, size: int, on_bytes: Callable[[int], object] = lambda _count: None
+) -> str:
     sha, done = hashlib.sha256(), 0
     while done < size and (block := read_at(handle, path, min(BLOCK, size - done), done)):
         sha.update(block)
         done += len(block)
+        on_bytes(len(block))
     return sha.hexdigest()

@@ -13,11 +13,17 @@ from typing import TYPE_CHECKING
 from bundle import ustar
 from bundle.digest import Digest
 from bundle.errors import TransferError
+from bundler.memberfile import PlainMember, write_all
 from bundler.readback import BUFFER, reading_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
     from pathlib import Path
+
+    from bundle.chunks import Inner
+    from bundler.heldback import HeldBack
+    from bundler.memberfile import Member
+    from bundler.packing import Piece
 
 PARTIAL = ".partial"
 
@@ -61,10 +67,11 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A sealed chunk: its digest, and those of its members, in order."""
+    """A sealed chunk: its file's digest, those of its members, in order, and what is encrypted."""
 
     digest: Digest
     parts: tuple[Digest, ...]
+    inner: Inner | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,13 @@ class ChunkFile:
                 yield handle
             finally:
                 os.close(handle)
+
+    def member(self, handle: int, piece: Piece, held: HeldBack) -> Member:
+        """Return what writes a piece's data, through the handle of ``writing``.
+
+        ``held`` is where all that write to its blob hold bytes back, if they do.
+        """
+        return PlainMember(handle, piece.offset)
 
     def reopen(self) -> None:
         """Take a sealed chunk back to writing: some of its blobs must be fetched again."""
@@ -121,11 +135,8 @@ class ChunkFile:
         self, prefix: bytes, spans: Sequence[Span], buffer: int = BUFFER
     ) -> Generator[memoryview, None, Sealed]:
         """Do as :meth:`seal`, and yield what is read back, ``buffer`` bytes at a time."""
-        end = len(prefix) + sum(ustar.span(span.size) for span in spans)
         with self.writing() as handle:
-            write_all(handle, prefix, 0)
-            write_all(handle, ustar.TRAILER, end)
-            os.ftruncate(handle, end + len(ustar.TRAILER))
+            self._write_ends(handle, prefix, spans)
             os.fsync(handle)
         with medium_errors(self.path):
             sealed = yield from self._read_back(prefix, spans, buffer)
@@ -148,28 +159,65 @@ class ChunkFile:
             raise MediumError(message, hint=hint)
         return known
 
+    def _write_ends(self, handle: int, prefix: bytes, spans: Sequence[Span]) -> None:
+        """Write what no member has, and cut the file off behind it."""
+        end = end_of(prefix, spans)
+        write_all(handle, prefix, 0)
+        write_all(handle, ustar.TRAILER, end)
+        os.ftruncate(handle, end + len(ustar.TRAILER))
+
+    def _comparison(self, prefix: bytes, spans: Sequence[Span]) -> Comparison:
+        return Comparison(prefix, spans)
+
     def _read_back(
         self, prefix: bytes, spans: Sequence[Span], buffer: int
     ) -> Generator[memoryview, None, Sealed]:
-        whole = hashlib.sha256()
-        checks = [_Check(prefix, 0), *_checks(spans)]
-        end = len(prefix) + sum(ustar.span(span.size) for span in spans)
-        checks.append(_Check(ustar.TRAILER, end))
-        position, current = 0, 0
+        whole, comparison = hashlib.sha256(), self._comparison(prefix, spans)
         with reading_back(self.partial, buffer) as blocks:
             for block in blocks:
                 whole.update(block)
-                while current < len(checks) and checks[current].take(block, position):
-                    current += 1
-                position += len(block)
+                comparison.take(block)
                 yield block
-        bad = [check for check in checks if not check.good()]
-        if bad or position != end + len(ustar.TRAILER):
-            message = f"{self.path.name} on the medium has other bytes than were written"
-            digests = [check.blob for check in bad if check.blob]
-            raise ReadBackError(message, tuple(dict.fromkeys(digests or [s.blob for s in spans])))
-        parts = tuple(check.digest() for check in checks if check.span)
-        return Sealed(Digest("sha256:" + whole.hexdigest()), parts)
+        parts = comparison.parts(self.path.name)
+        return Sealed(Digest("sha256:" + whole.hexdigest()), parts, comparison.inner())
+
+
+def end_of(prefix: bytes, spans: Sequence[Span]) -> int:
+    """Return where a chunk's trailer begins."""
+    return len(prefix) + sum(ustar.span(span.size) for span in spans)
+
+
+class Comparison:
+    """A chunk's bytes as they come back, in order, against those that were written."""
+
+    def __init__(self, prefix: bytes, spans: Sequence[Span]) -> None:
+        self._spans, self._end = spans, end_of(prefix, spans)
+        self._checks = [_Check(prefix, 0), *_checks(spans), _Check(ustar.TRAILER, self._end)]
+        self._position = self._current = 0
+
+    def inner(self) -> Inner | None:
+        """Return what the chunk is in clear, where it is encrypted."""
+        return None
+
+    def take(self, block: memoryview, *, damaged: bool = False) -> None:
+        """Take the next bytes; ``damaged`` ones count as wrong, whatever they are."""
+        checks = self._checks
+        while self._current < len(checks):
+            check = checks[self._current]
+            check.damaged |= damaged and check.start < self._position + len(block)
+            if not check.take(block, self._position):
+                break
+            self._current += 1
+        self._position += len(block)
+
+    def parts(self, name: str) -> tuple[Digest, ...]:
+        """Return the members' digests; raise :class:`ReadBackError` when anything is wrong."""
+        bad = [check for check in self._checks if not check.good()]
+        if bad or self._position != self._end + len(ustar.TRAILER):
+            message = f"{name} on the medium has other bytes than were written"
+            digests = [check.blob for check in bad if check.blob] or [s.blob for s in self._spans]
+            raise ReadBackError(message, tuple(dict.fromkeys(digests)))
+        return tuple(check.digest() for check in self._checks if check.span)
 
 
 class _Check:
@@ -181,7 +229,7 @@ class _Check:
     def __init__(
         self, literal: bytes, start: int, span: Span | None = None, blob: Digest | None = None
     ) -> None:
-        self.span, self.start = span, start
+        self.span, self.start, self.damaged = span, start, False
         self.blob = span.blob if span else blob
         self.size = span.size if span else len(literal)
         self._expected = zlib.crc32(literal) if span is None else span.crc
@@ -203,7 +251,7 @@ class _Check:
         return self.start + self.size <= position + len(block)
 
     def good(self) -> bool:
-        same = self._expected in {None, self._crc} and self._seen == self.size
+        same = self._expected in {None, self._crc} and self._seen == self.size and not self.damaged
         known = self.span.digest if self.span else None
         return same and (known is None or self._own is None or known == self.digest())
 
@@ -222,13 +270,6 @@ def _checks(spans: Sequence[Span]) -> Iterator[_Check]:
         yield _Check(b"", span.offset, span)
         if padding := ustar.padding(span.size):
             yield _Check(bytes(padding), span.offset + span.size, blob=span.blob)
-
-
-def write_all(handle: int, data: bytes | memoryview, offset: int) -> None:
-    """Write all of ``data`` at ``offset``."""
-    done = os.pwrite(handle, data, offset)
-    while done < len(data):
-        done += os.pwrite(handle, memoryview(data)[done:], offset + done)
 
 
 def sync_folder(folder: Path) -> None:

@@ -11,6 +11,7 @@ from bundle.errors import UsageError
 from bundle.options import (
     FILE,
     FOLDER,
+    ask,
     command,
     emit,
     option,
@@ -71,11 +72,27 @@ def init(folder: Path, stream: str, name: str, *, no_passphrase: bool, as_json: 
     show_default=True,
     help="Kind of key.",
 )
+@option(
+    "--for",
+    "purpose",
+    type=click.Choice(["signing", "encryption"]),
+    default="signing",
+    show_default=True,
+    help="What it is for: no key does both.",
+)
 @option("--no-passphrase", is_flag=True, help="Write the private key unencrypted.")
-def keygen(folder: Path, name: str, algorithm: str, *, no_passphrase: bool, as_json: bool) -> None:
-    """Make a key pair: NAME.key (secret) and NAME.pub."""
+def keygen(
+    folder: Path, name: str, algorithm: str, purpose: str, *, no_passphrase: bool, as_json: bool
+) -> None:
+    """Make a key pair that signs: NAME.key (secret) and NAME.pub.
+
+    With --for encryption, one that opens what was encrypted to it: NAME.decrypt-key (secret, for
+    the high side) and NAME.encrypt-to.
+    """
+    if purpose == "encryption" and algorithm != "p256":
+        raise UsageError("an Ed25519 key only signs", hint="leave --type out: P-256 encrypts")
     folder.mkdir(parents=True, exist_ok=True)
-    pair = _generate(folder, name, algorithm, no_passphrase=no_passphrase)
+    pair = _generate(folder, name, algorithm, purpose, no_passphrase=no_passphrase)
     fingerprint = str(pair.public_key.fingerprint)
     if as_json:
         files = {"private": str(pair.private), "public": str(pair.public)}
@@ -85,20 +102,22 @@ def keygen(folder: Path, name: str, algorithm: str, *, no_passphrase: bool, as_j
     say(f"fingerprint {fingerprint}")
 
 
-def _generate(folder: Path, name: str, algorithm: str, *, no_passphrase: bool) -> Any:
+def _generate(
+    folder: Path, name: str, algorithm: str, purpose: str = "signing", *, no_passphrase: bool
+) -> Any:
+    from bundle.secretfile import DECRYPTION, SIGNING, Passphrase
     from bundler import signing
 
     signing.check_name(name)
-    phrase = None if no_passphrase else signing.Passphrase(ask=ask).find(confirm=True)
-    return signing.generate(folder, name, algorithm=algorithm, passphrase=phrase)
-
-
-def ask(confirm: bool) -> str:  # noqa: FBT001, RUF100  (the shape that Passphrase calls)
-    """Ask for a passphrase on the terminal."""
-    text: str = click.prompt(
-        "Passphrase of the key", hide_input=True, err=True, confirmation_prompt=confirm
+    encrypts = purpose == "encryption"
+    asked = Passphrase(ask=ask, variable=DECRYPTION if encrypts else SIGNING)
+    return signing.generate(
+        folder,
+        name,
+        algorithm=algorithm,
+        passphrase=None if no_passphrase else asked.find(confirm=True),
+        endings=signing.ENCRYPTION_ENDINGS if encrypts else signing.ENDINGS,
     )
-    return text
 
 
 @command("lock", short_help="Resolve SPEC to digests: write the lock, to be reviewed.")
@@ -216,9 +235,10 @@ def _explain(spec: Spec, connect: Connect, *, as_json: bool) -> None:
 @option("--pub", type=FILE, help="Trust this one public key (PEM) as the first signer's.")
 def sign(folder: Path, key: Path, trust: Path | None, pub: Path | None, *, as_json: bool) -> None:
     """Add a signature to a finished bundle, after checking the signature that it has."""
+    from bundle.secretfile import Passphrase
     from bundler import countersign, signing
 
-    signer, warning = signing.load(key, passphrase=signing.Passphrase(ask=ask))
+    signer, warning = signing.load(key, passphrase=Passphrase(ask=ask))
     if warning:
         warn(warning)
     written = countersign.add(folder, signer, trust, pub)

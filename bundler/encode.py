@@ -8,111 +8,31 @@ Zstandard library is the same. Frames of one blob are compressed in parallel and
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from bundle import ustar
 from bundle.chunks import Part, member_name
-from bundle.digest import BLOCK, Digest
 from bundle.encoding import FRAME, decode
 from bundle.errors import SourceError, VerificationError
 from bundle.transfer import resume
-from bundler.chunkfile import ChunkFile, Span, medium_errors, write_all
+from bundler.chunkfile import Span
 from bundler.fetch import OtherBytes, check, other_bytes, pause, unpinned
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator
 
+    from bundle.digest import Digest
     from bundler.journal import Journal
     from bundler.sources.base import OpenAt
+    from bundler.tape import Tape
 
 LEVEL = 1
 GAIN = 0.95
 """A blob is encoded when its first frame shrinks below this share."""
 AHEAD = 3
 """Frames that are compressed at once, beyond the one that is written."""
-
-
-class Tape:
-    """Chunks written from front to back: where the next byte goes, and the pieces so far."""
-
-    def __init__(self, chunk: Callable[[int], ChunkFile], first: int, start: int, end: int) -> None:
-        self._chunk, self.first, self._start, self._end = chunk, first, start, end
-        self.number, self.position = first, start
-        self._pieces: list[list[int]] = []
-        self._hashes: list[hashlib._Hash] = []
-
-    def seek(self, parts: tuple[Part, ...]) -> None:
-        """Stand behind a blob that was written before."""
-        last = parts[-1]
-        self.number, self.position = last.chunk, last.offset + last.size
-        self.position += ustar.padding(last.size)
-
-    def begin(self) -> None:
-        """Begin a blob."""
-        self._pieces, self._hashes = [], []
-        self._piece()
-
-    def _piece(self) -> None:
-        if self.position + 2 * ustar.RECORD > self._end:
-            self.number, self.position = self.number + 1, self._start
-        self.position += ustar.RECORD
-        self._pieces.append([self.number, self.position, 0])
-        self._hashes.append(hashlib.sha256())
-
-    def write(self, data: bytes, *, present: bool = False) -> None:
-        """Append to the blob; with ``present`` the bytes are on the medium and only counted."""
-        view = memoryview(data)
-        while view:
-            if self.position >= self._end:
-                self._piece()
-            taken = view[: self._end - self.position]
-            if not present:
-                chunk = self._chunk(self.number)
-                with chunk.writing() as handle:
-                    write_all(handle, taken, self.position)
-            self._hashes[-1].update(taken)
-            self._pieces[-1][2] += len(taken)
-            self.position += len(taken)
-            view = view[len(taken) :]
-
-    def read(self, count: int) -> Iterator[bytes]:
-        """Yield up to ``count`` stored bytes of the blob begun, as an earlier run left them."""
-        number, position = self.number, self.position
-        while count:
-            if position >= self._end:
-                number, position = number + 1, self._start + ustar.RECORD
-            partial = self._chunk(number).partial
-            with ExitStack() as stack:
-                stack.enter_context(medium_errors(partial))
-                if not partial.exists():
-                    return
-                handle = os.open(partial, os.O_RDONLY | os.O_CLOEXEC)
-                stack.callback(os.close, handle)
-                block = os.pread(handle, min(BLOCK, count, self._end - position), position)
-            if not block:
-                return
-            count -= len(block)
-            position += len(block)
-            yield block
-
-    def finish(self, digest: Digest, encoding: str) -> tuple[Part, ...]:
-        """Write headers and padding around the blob's pieces; return them."""
-        parts = tuple(
-            Part(chunk, offset, size, Digest("sha256:" + sha.hexdigest()))
-            for (chunk, offset, size), sha in zip(self._pieces, self._hashes, strict=True)
-        )
-        for number, part in enumerate(parts):
-            name = member_name(digest, encoding, number if len(parts) > 1 else None)
-            with self._chunk(part.chunk).writing() as handle:
-                write_all(handle, ustar.header(name, part.size), part.offset - ustar.RECORD)
-                write_all(handle, bytes(ustar.padding(part.size)), part.offset + part.size)
-        self.seek(parts)
-        return parts
 
 
 class Encoder:
@@ -126,6 +46,7 @@ class Encoder:
         on_bytes: Callable[[int], object],
     ) -> None:
         self.tape, self.journal, self.stop, self.on_bytes = tape, journal, stop, on_bytes
+        self._marks: deque[tuple[int, int]] = deque()
 
     def encode(self, digest: Digest, size: int, open_at: OpenAt, what: str) -> None:
         """Write one blob, from its first frame or from where a killed run stopped.
@@ -133,7 +54,7 @@ class Encoder:
         Raises :class:`SourceError` when the upstream fails, or has other bytes than are pinned; the
         tape stands where it stood then.
         """
-        before = (self.tape.number, self.tape.position)
+        before = self.tape.mark()
         try:
             state = self._recover(digest, size)
             try:
@@ -142,22 +63,21 @@ class Encoder:
                 if not state[2]:
                     raise
                 # What an earlier run, or another upstream, has left may be what is wrong.
-                self.tape.number, self.tape.position = before
+                self.tape.reset(before)
                 self._run(digest, size, open_at, what, self._recover(digest, size))
         except SourceError:
-            self.tape.number, self.tape.position = before
+            self.tape.reset(before)
             raise
 
     def _recover(self, digest: Digest, size: int) -> tuple[str, hashlib._Hash, int, int]:
         """Return encoding, hash, bytes of the blob and stored bytes that are on the medium."""
         encoding, plain, stored = self.journal.frames.get(digest, ("", 0, 0))
-        before = (self.tape.number, self.tape.position)
+        before = self.tape.mark()
         self.tape.begin()
         sha = hashlib.sha256()
         if not stored:
             return "", sha, 0, 0
-        blocks = list_once(self.tape.read(stored), self.tape)
-        count = 0
+        blocks, count = self.tape.recover(stored), 0
         try:
             for block in decode(blocks, encoding, size=size, what=str(digest)):
                 check(self.stop)
@@ -166,7 +86,7 @@ class Encoder:
         except VerificationError:
             count = -1
         if count != plain:  # what a power cut left is not what the journal says
-            self.tape.number, self.tape.position = before
+            self.tape.reset(before)
             self.tape.begin()
             return "", hashlib.sha256(), 0, 0
         return encoding, sha, plain, stored
@@ -180,6 +100,7 @@ class Encoder:
         state: tuple[str, hashlib._Hash, int, int],
     ) -> None:
         encoding, sha, plain, stored = state
+        self._marks.clear()
         self.on_bytes(plain)
         try:
             with unpinned(what), ThreadPoolExecutor(2, "zstd") as pool:
@@ -217,17 +138,17 @@ class Encoder:
         data = made.result()
         self.tape.write(data)
         plain, stored = plain + count, stored + len(data)
-        self.journal.write(frames=digest, encoding=encoding, plain=plain, stored=stored)
+        self._marks.append((plain, stored))
+        settled = None
+        while self._marks and self._marks[0][1] <= self.tape.settled:
+            settled = self._marks.popleft()
+        if settled:
+            self.journal.write(
+                frames=digest, encoding=encoding, plain=settled[0], stored=settled[1]
+            )
         self.on_bytes(count)
         check(self.stop)
         return plain, stored
-
-
-def list_once(blocks: Iterator[bytes], tape: Tape) -> Iterator[bytes]:
-    """Yield blocks that are on the medium, and count them as written to the tape."""
-    for block in blocks:
-        tape.write(block, present=True)
-        yield block
 
 
 def _frames(blocks: Iterator[bytes]) -> Iterator[bytes]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bundle import ustar
 from bundle.errors import SourceError
 from bundle.transfer import resume
 from bundler.chunkfile import ReadBackError
-from bundler.encode import Encoder, Tape, spans
+from bundler.encode import Encoder, spans
 from bundler.fetch import check, unpinned
 from bundler.packing import room
+from bundler.tape import Tape
 
 if TYPE_CHECKING:
     import threading
@@ -46,11 +46,17 @@ class EncodedStage:
         self.plan, self.journal, self.chunk = plan, journal, chunk
         self.stop, self.on_bytes = stop, on_bytes
         start = len(plan.prefix)
-        end = start + room(plan.options.chunk_size, start)
-        self.tape = Tape(chunk, len(plan.packing.sizes) + 1, start, end)
+        free = room(plan.options.chunk_size, start, plan.geometry)
+        self.tape = Tape(chunk, len(plan.packing.sizes) + 1, start, free, plan.geometry)
 
     def run(self, sources: Callable[[Digest], Sources]) -> dict[Digest, SourceError]:
         """Write what the journal does not have; return the blobs that failed."""
+        try:
+            return self._run(sources)
+        finally:
+            self.tape.close()
+
+    def _run(self, sources: Callable[[Digest], Sources]) -> dict[Digest, SourceError]:
         self._forget_lost()
         encoder = Encoder(self.tape, self.journal, self.stop, self.on_bytes)
         failures: dict[Digest, SourceError] = {}
@@ -102,8 +108,7 @@ class EncodedStage:
                 except ReadBackError as error:
                     self._rewind(error.digests[0])
                     raise
-                parts = list(sealed.parts)
-                self.journal.write(sealed=number, digest=sealed.digest, parts=parts)
+                self.journal.seal(number, sealed)
 
     def _forget_lost(self) -> None:
         sizes = self.sizes()
@@ -126,9 +131,9 @@ class EncodedStage:
 
     def sizes(self) -> dict[int, int]:
         """Return the size in bytes of every chunk written, by number."""
+        geometry = self.plan.geometry
         return {
-            number: len(self.plan.prefix)
-            + sum(ustar.span(span.size) for span in found)
-            + len(ustar.TRAILER)
+            number: geometry.ends(len(self.plan.prefix))
+            + sum(geometry.cost(span.size) for span in found)
             for number, found in spans(self.journal.encoded).items()
         }

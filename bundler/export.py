@@ -7,12 +7,14 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bundle.chunks import Chunk, Part, StoredBlob, chunk_name, member_name
+from bundle.chunks import Chunk, Part, StoredBlob, member_name
 from bundle.digest import Digest
 from bundle.errors import DrayError, SourceError
 from bundler.blobs import CONNECTIONS, WORKERS, Blobs
 from bundler.chunkfile import PARTIAL, ChunkFile, ReadBackError, Span, medium_errors
+from bundler.chunkkeys import keys_of
 from bundler.encodedstage import EncodedStage
+from bundler.encryptedfile import EncryptedFile
 from bundler.fetch import Stop, check
 from bundler.paritystage import ParityStage
 
@@ -67,6 +69,7 @@ class Export:
         self.on_sealed = on_sealed
         self.pieces = plan.packing.pieces()
         self.outcome = Outcome()
+        self._keys = keys_of(plan.options.recipients, journal)
         self.blobs = Blobs(
             plan.lock,
             self.pieces,
@@ -87,7 +90,10 @@ class Export:
     def chunk(self, number: int) -> ChunkFile:
         """Return the file of a planned chunk."""
         folder = self.plan.folder(self.plan.placed[number - 1], self.bundle)
-        return ChunkFile(folder / chunk_name(self.bundle, number))
+        name = self.plan.chunk_name(self.bundle, number)
+        if self._keys is None:
+            return ChunkFile(folder / name)
+        return EncryptedFile(folder / name, self._keys.of(name))
 
     def folders(self) -> list[Path]:
         """Return the folders of all media."""
@@ -227,7 +233,7 @@ class Export:
         except ReadBackError as error:
             error.chunk = number
             raise
-        self.journal.write(sealed=number, digest=sealed.digest, parts=list(sealed.parts))
+        self.journal.seal(number, sealed)
         return sealed
 
     def _protect(self) -> None:
@@ -296,7 +302,7 @@ class Export:
         check(self.stop)
         spans = [self._span(piece) for piece in self.plan.packing.chunks[number - 1]]
         sealed = self.chunk(number).seal(self.plan.prefix, spans, self._read_back)
-        self.journal.write(sealed=number, digest=sealed.digest, parts=list(sealed.parts))
+        self.journal.seal(number, sealed)
 
     def _read_back(self, count: int) -> None:
         check(self.stop)
@@ -315,11 +321,12 @@ class Export:
             self.outcome.kept += size if digest in before else 0
             self.outcome.fetched += 0 if digest in before else size
         for number, size in sorted(self._stage().sizes().items()):
-            name = chunk_name(self.bundle, number)
-            self.outcome.chunks.append(
-                Chunk(number, name, size, self.journal.sealed[number].digest)
-            )
+            self._add(number, size)
         self.outcome.placed = list(self.plan.placed[: len(self.outcome.chunks)])
+
+    def _add(self, number: int, size: int) -> None:
+        sealed, name = self.journal.sealed[number], self.plan.chunk_name(self.bundle, number)
+        self.outcome.chunks.append(Chunk(number, name, size, sealed.digest, sealed.inner))
 
     def _collect(self) -> None:
         parts: dict[Piece, Part] = {}
@@ -327,8 +334,7 @@ class Export:
             sealed = self.journal.sealed[number]
             for piece, digest in zip(pieces, sealed.parts, strict=True):
                 parts[piece] = Part(number, piece.offset, piece.size, digest)
-            name, size = chunk_name(self.bundle, number), self.plan.packing.sizes[number - 1]
-            self.outcome.chunks.append(Chunk(number, name, size, sealed.digest))
+            self._add(number, self.plan.packing.sizes[number - 1])
         for digest, found in self.pieces.items():
             stored = tuple(parts[piece] for piece in found)
             blob = StoredBlob(digest, self.plan.lock.blobs[digest], "identity", stored)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from bundle.errors import UsageError
-from bundle.options import FILE, FOLDER, command, option, size, stoppable, warn
+from bundle.options import FILE, FOLDER, ask, command, option, size, stoppable, warn
 from bundler.connect import login_options
 
 if TYPE_CHECKING:
@@ -67,6 +68,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="How many to open at most; several share a large blob whose server throttles each.",
 )
+@option(
+    "--encrypt-to",
+    type=FILE,
+    multiple=True,
+    help="Encrypt the chunks so that the holder of this public key opens them; repeatable.",
+)
 @option("--plan", "plan_only", is_flag=True, help="Print the plan, write nothing.")
 @option("--restart", is_flag=True, help="Discard an unfinished export and begin again.")
 @option("--new", "anew", is_flag=True, help="Export again although nothing has changed.")
@@ -80,6 +87,7 @@ def export(  # noqa: PLR0913
     keys: tuple[Path, ...],
     connections: int,
     *,
+    encrypt_to: tuple[Path, ...],
     compress: bool,
     plan_only: bool,
     restart: bool,
@@ -98,6 +106,7 @@ def export(  # noqa: PLR0913
     capacities = [size(part) for part in media.split(",") if part.strip()]
     if 0 in capacities:
         raise UsageError("a medium of 0 bytes holds nothing", hint="leave --media out for no limit")
+    signers = [] if plan_only else _signers(spec, keys)
     chosen = run.options(
         folders,
         size(chunk_size, packing.PRESETS),
@@ -105,14 +114,16 @@ def export(  # noqa: PLR0913
         compress=compress,
         parity=spread.parse(parity) if parity else None,
     )
+    if encrypt_to:
+        from bundler import chunkkeys
+
+        recipients = chunkkeys.read_recipients(encrypt_to)
+        chunkkeys.check_apart(folders, recipients, signers, spec)
+        chosen = replace(chosen, recipients=recipients)
     plan = make(made, chosen)
-    if not plan_only:
-        signers = _signers(spec, keys)
     upstreams = connect(loaded)
     with stoppable() as stop:
-        exporting = run.Exporting(
-            plan, () if plan_only else signers, upstreams.opener, loaded.lifetime, stop, warn
-        )
+        exporting = run.Exporting(plan, signers, upstreams.opener, loaded.lifetime, stop, warn)
         exporting.quiet, exporting.connections = as_json, connections
         try:
             if not (restart or anew or plan_only) and (known := exporting.sealed_already()):
@@ -132,8 +143,8 @@ def export(  # noqa: PLR0913
 
 
 def _signers(spec: Path, keys: tuple[Path, ...]) -> list[Signer]:
+    from bundle.secretfile import Passphrase
     from bundler import signing
-    from bundler.cli import ask
 
     if not keys:
         found = sorted(spec.resolve().parent.glob("*.key"))
@@ -144,7 +155,7 @@ def _signers(spec: Path, keys: tuple[Path, ...]) -> list[Signer]:
         keys = (found[0],)
     signers: list[Signer] = []
     for path in keys:
-        signer, warning = signing.load(path, passphrase=signing.Passphrase(ask=ask))
+        signer, warning = signing.load(path, passphrase=Passphrase(ask=ask))
         if warning:
             warn(warning)
         if any(other.name == signer.name for other in signers):

@@ -318,7 +318,7 @@ class Fetching:
 
     def _mark(self, ranges: Ranges) -> None:
         """Note in the journal what is written."""
-        extents = ranges.extents
+        extents = self._sink.settled(ranges.extents)
         reached = extents[0][1] if extents and extents[0][0] == 0 else 0
         ahead = [list(extent) for extent in extents if extent[0] >= reached and extent[0]]
         record: dict[str, Any] = {"at": self._sink.digest, "bytes": reached}

@@ -64,6 +64,7 @@ def finish(
         ),
         previous=previous,
         parity=outcome.parity,
+        recipients=tuple(key.fingerprint for key in plan.options.recipients),
     )
     data = manifest.to_bytes()
     Manifest.from_bytes(data)  # never sign what the other side would refuse
@@ -81,11 +82,14 @@ def finish(
 
 
 def _small_files(plan: Plan, outcome: Outcome, name: str) -> dict[str, bytes]:
+    encrypted = bool(plan.options.recipients)
     files = {
-        "README.txt": paperwork.readme(name, encoded=bool(plan.encode)),
+        "README.txt": paperwork.readme(name, encoded=bool(plan.encode), encrypted=encrypted),
         f"{name}.lock.yaml": plan.lock.text,
         f"{name}.trusted-root.json": paperwork.TRUSTED_ROOT,
     }
+    if encrypted:
+        files[f"{name}.decrypt.py"] = paperwork.decrypt_script(name)
     rows = [(chunk.name, chunk.digest) for chunk in outcome.chunks]
     rows += [(file.name, file.digest) for group in outcome.parity for file in group.files]
     rows += [(file.name, file.digest) for file in outcome.lists]

@@ -6,17 +6,22 @@ import errno
 import fcntl
 import json
 import os
+import re
 import threading
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
-from bundle.chunks import Part
+from bundle.chunks import Inner, Part
 from bundle.digest import Digest, is_digest
 from bundle.errors import UsageError
 from bundler.chunkfile import Sealed, medium_errors, sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+KEYS = "[0-9a-f]{16}"
+"""What names a folder of keys: the journal lies on the medium, and names no other folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,8 @@ class Journal:
     stored one after another because their stored size is not known before, ``encoded`` are those
     written, in order, and ``frames`` is how far a cut one came: encoding, bytes of the blob, bytes
     stored. ``woven`` are the groups of chunks, from 0, whose parities are written; ``placed`` has
-    their media behind those of the chunks.
+    their media behind those of the chunks. ``keys`` names the folder of this host that has the file
+    keys of an encrypted export.
     """
 
     path: Path
@@ -58,6 +64,7 @@ class Journal:
     encoded: dict[Digest, tuple[str, tuple[Part, ...]]] = field(default_factory=dict)
     frames: dict[Digest, tuple[str, int, int]] = field(default_factory=dict)
     woven: dict[int, Woven] = field(default_factory=dict)
+    keys: str = ""
     _file: Any = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -121,7 +128,11 @@ class Journal:
                 self.reached.pop(Digest(digest), None)
                 self.ahead.pop(Digest(digest), None)
             case {"sealed": int(number), "digest": digest, "parts": list(parts)}:
-                self.sealed[number] = Sealed(Digest(digest), tuple(Digest(p) for p in parts))
+                inner = _inner(record["inner"]) if record.get("inner") else None
+                members = tuple(Digest(part) for part in parts)
+                self.sealed[number] = Sealed(Digest(digest), members, inner)
+            case {"keys": str(name)} if re.fullmatch(KEYS, name):
+                self.keys = name
             case {"unsealed": int(number)}:
                 self.sealed.pop(number, None)
             case {"encoded": digest, "encoding": str(encoding), "parts": list(parts)}:
@@ -155,6 +166,13 @@ class Journal:
             with medium_errors(self.path):
                 self._append(line)
             self._apply(record)
+
+    def seal(self, number: int, sealed: Sealed) -> None:
+        """Note a chunk that was read back."""
+        record: dict[str, Any] = {"digest": sealed.digest, "parts": list(sealed.parts)}
+        if sealed.inner:
+            record["inner"] = [sealed.inner.size, sealed.inner.digest, sealed.inner.header]
+        self.write(sealed=number, **record)
 
     def _append(self, line: memoryview) -> None:
         size, done = os.fstat(self._file.fileno()).st_size, 0
@@ -193,6 +211,22 @@ def _take(file: IO[bytes], path: Path) -> None:
         # Where a file system has no locks, nobody but the user keeps two runs apart.
         if error.errno not in {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS}:
             raise
+
+
+def keys_of(path: Path) -> str:
+    """Return the name of the keys' folder in a journal that is given up; empty when it has none."""
+    try:
+        found = re.findall(
+            rb'^\{"keys": "(%s)"\}$' % KEYS.encode(), path.read_bytes(), re.MULTILINE
+        )
+    except OSError:
+        return ""
+    return found[-1].decode() if found else ""
+
+
+def _inner(row: list[Any]) -> Inner:
+    size, digest, header = row
+    return Inner(int(size), Digest(digest), Digest(header))
 
 
 def _part(row: list[Any]) -> Part:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from bundle import ustar
 from bundle.errors import UsageError
+from bundler.geometry import PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from bundle.digest import Digest
+    from bundler.geometry import Geometry
 
 MIN_CHUNK = 1 << 20
 PRESETS = {"fat32": 4_000_000_000, "dvd": 4_700_000_000, "bd25": 25_000_000_000}
@@ -22,7 +24,8 @@ MAX_PARTS = 99_999
 class Piece:
     """``size`` bytes of a blob from ``start`` on, in a chunk at ``offset``. ``part`` counts from 0.
 
-    ``part`` is None for a blob that is not cut.
+    ``part`` is None for a blob that is not cut. ``segment`` is the number of its header's segment
+    when the chunk is encrypted; ``offset`` is in the chunk before that.
     """
 
     digest: Digest
@@ -31,6 +34,7 @@ class Piece:
     size: int
     chunk: int
     offset: int
+    segment: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +53,11 @@ class Packing:
         return {digest: tuple(sorted(p, key=lambda q: q.start)) for digest, p in found.items()}
 
 
-def room(chunk_size: int, prefix: int) -> int:
-    """Return how many bytes of members fit a chunk: whole records between prefix and trailer."""
-    free = chunk_size - prefix - len(ustar.TRAILER)
-    if free < 2 * ustar.RECORD or chunk_size < MIN_CHUNK:
-        least = max(MIN_CHUNK, prefix + len(ustar.TRAILER) + 2 * ustar.RECORD)
+def room(chunk_size: int, prefix: int, geometry: Geometry = PLAIN) -> int:
+    """Return how many bytes of members fit a chunk's file, in whole records."""
+    free, member = chunk_size - geometry.ends(prefix), geometry.cost(ustar.RECORD)
+    if free < member or chunk_size < MIN_CHUNK:
+        least = max(MIN_CHUNK, geometry.ends(prefix) + member)
         raise UsageError(
             f"a chunk of {chunk_size} bytes is too small",
             hint=f"with this lock, --chunk-size is {least} bytes at least",
@@ -61,20 +65,22 @@ def room(chunk_size: int, prefix: int) -> int:
     return free // ustar.RECORD * ustar.RECORD
 
 
-def pack(blobs: Mapping[Digest, int], *, chunk_size: int, prefix: int) -> Packing:
+def pack(
+    blobs: Mapping[Digest, int], *, chunk_size: int, prefix: int, geometry: Geometry = PLAIN
+) -> Packing:
     """Place blobs of the given sizes, in bytes, into chunks.
 
     First-fit decreasing, ties by digest, so that the same blobs give the same chunks. A blob that
     fits a chunk is never cut; of a larger one all parts but the last fill a chunk each, and the
     last opens the next chunk, so that its parts lie in chunks with consecutive numbers.
     """
-    free = room(chunk_size, prefix)
-    shelf = _Shelf(free)
+    free = room(chunk_size, prefix, geometry)
+    shelf = _Shelf(free, geometry)
     for digest, size in sorted(blobs.items(), key=lambda item: (-item[1], item[0])):
-        if ustar.span(size) <= free:
+        if geometry.cost(size) <= free:
             shelf.put(digest, None, 0, size)
             continue
-        step = free - ustar.RECORD
+        step = geometry.most(free)
         if size > step * MAX_PARTS:
             raise UsageError(
                 f"{digest} of {size} bytes would be cut into more than {MAX_PARTS} parts",
@@ -88,8 +94,8 @@ def pack(blobs: Mapping[Digest, int], *, chunk_size: int, prefix: int) -> Packin
 class _Shelf:
     """Open chunks, and a tree of their free room, so that first fit takes logarithmic time."""
 
-    def __init__(self, room: int) -> None:
-        self._room = room
+    def __init__(self, room: int, geometry: Geometry) -> None:
+        self._room, self._geometry = room, geometry
         self._used: list[int] = []
         self._items: list[list[tuple[Digest, int | None, int, int]]] = []
         self._width = 1
@@ -98,7 +104,7 @@ class _Shelf:
     def put(
         self, digest: Digest, part: int | None, start: int, size: int, *, new: bool = False
     ) -> None:
-        span = ustar.span(size)
+        span = self._geometry.cost(size)
         number = len(self._used) if new or self._tree[1] < span else self._first(span)
         if number == len(self._used):
             self._open()
@@ -136,12 +142,14 @@ class _Shelf:
         chunks: list[tuple[Piece, ...]] = []
         for number, items in enumerate(self._items, start=1):
             position, pieces = prefix, []
+            segment = self._geometry.segments(prefix)
             for digest, part, start, size in items:
                 offset = position + ustar.RECORD
-                pieces.append(Piece(digest, part, start, size, number, offset))
+                pieces.append(Piece(digest, part, start, size, number, offset, segment))
                 position += ustar.span(size)
+                segment += self._geometry.member_segments(size)
             chunks.append(tuple(pieces))
-        sizes = tuple(prefix + used + len(ustar.TRAILER) for used in self._used)
+        sizes = tuple(self._geometry.ends(prefix) + used for used in self._used)
         return Packing(tuple(chunks), sizes)
 
 

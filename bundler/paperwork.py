@@ -19,10 +19,18 @@ def sha256sums(rows: Iterable[tuple[str, Digest]]) -> bytes:
     return "".join(f"{digest.hex}  {name}\n" for name, digest in rows).encode()
 
 
-def readme(name: str, *, encoded: bool) -> bytes:
+def readme(name: str, *, encoded: bool, encrypted: bool) -> bytes:
     """Return README.txt. A test runs its commands, as they stand, in a shell without dray."""
-    zstd = _text("readme-zstd.txt") if encoded else ""
-    return _text("readme.txt").replace("@NAME@", name).replace("@ZSTD@", zstd).encode()
+    text = _text("readme.txt")
+    text = text.replace("@AND@", "" if encrypted else " and opened")
+    text = text.replace("@OPEN@", _text(f"readme-{'encrypted' if encrypted else 'plain'}.txt"))
+    text = text.replace("@ZSTD@", _text("readme-zstd.txt") if encoded else "")
+    return text.replace("@NAME@", name).encode()
+
+
+def decrypt_script(name: str) -> bytes:
+    """Return the program that opens encrypted chunks without dray."""
+    return _text("decrypt.txt").replace("@NAME@", name).encode()
 
 
 def _text(name: str) -> str:

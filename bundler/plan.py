@@ -15,6 +15,7 @@ from bundle.errors import UsageError
 from bundle.manifest import FORMAT, Medium
 from bundle.parity import DIGEST, blocks_of, parity_name
 from bundler import spread
+from bundler.geometry import ENCRYPTED, PLAIN
 from bundler.packing import Packing, pack, place, room
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bundle.digest import Digest
+    from bundle.signature import PublicKey
+    from bundler.geometry import Geometry
     from bundler.lock import Lock
     from bundler.spread import Parity
 
@@ -30,13 +33,14 @@ COMPRESSED = ("gzip", "zstd", "bzip2", "xz")
 
 @dataclass(frozen=True)
 class Options:
-    """What the user chose: chunk size and capacities in bytes, folders, compression, parity."""
+    """What the user chose: chunk size and capacities in bytes, folders, compression, and so on."""
 
     folders: tuple[Path, ...]
     chunk_size: int
     media: tuple[int, ...] = ()
     compress: bool = False
     parity: Parity | None = None
+    recipients: tuple[PublicKey, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,17 @@ class Plan:
         identity = [FORMAT, self.lock.digest, self.options.chunk_size, list(self.options.media)]
         identity += [len(self.options.folders), self.options.compress]
         identity += [str(self.options.parity)] if self.options.parity else []
+        identity += [key.fingerprint for key in self.options.recipients]
         return hashlib.sha256(compact_json(identity)).hexdigest()
+
+    @property
+    def geometry(self) -> Geometry:
+        """What members cost in a chunk's file."""
+        return geometry_of(self.options)
+
+    def chunk_name(self, bundle: str, number: int) -> str:
+        """Return a chunk's file name."""
+        return chunk_name(bundle, number, encrypted=bool(self.options.recipients))
 
     @cached_property
     def prefix(self) -> bytes:
@@ -94,8 +108,9 @@ class Plan:
         """The most that the chunks of encoded blobs can be: nothing shrinks, and all is cut."""
         if not self.encode:
             return ()
-        total = sum(_most(self.lock.blobs[digest]) for digest in self.encode)
-        free = room(self.options.chunk_size, len(self.prefix)) - 4 * ustar.RECORD
+        cost = self.geometry.cost
+        total = sum(cost(_most(self.lock.blobs[digest])) for digest in self.encode)
+        free = room(self.options.chunk_size, len(self.prefix), self.geometry) - 4 * cost(0)
         overhead = self.options.chunk_size - free
         return tuple(min(free, total - at) + overhead for at in range(0, total, free))
 
@@ -109,7 +124,7 @@ class Plan:
     def files(self, bundle: str) -> Iterator[tuple[str, int, int]]:
         """Yield name, size and medium, from 0, of each chunk and parity file."""
         for number, (size, medium) in enumerate(zip(self.sizes, self.placed, strict=True), start=1):
-            yield chunk_name(bundle, number), size, medium
+            yield self.chunk_name(bundle, number), size, medium
         for name, size, medium in self._parities(bundle):
             yield name, size, medium - 1
 
@@ -134,7 +149,7 @@ class Plan:
                 "medium": medium.number,
                 "capacity": medium.capacity,
                 "folder": str(self.folder(medium.number - 1, bundle)),
-                "chunks": [chunk_name(bundle, number) for number in medium.chunks],
+                "chunks": [self.chunk_name(bundle, number) for number in medium.chunks],
                 "bytes": sum(sizes[number - 1] for number in medium.chunks)
                 + sum(size for _name, size, home in parities if home == medium.number),
                 "parity": [name for name, _size, home in parities if home == medium.number],
@@ -144,7 +159,10 @@ class Plan:
         body: dict[str, Any] = {"bundle": bundle, "lock": str(self.lock.digest)}
         body |= {"artifacts": len(self.lock.artifacts), "blobs": len(self.lock.blobs)}
         body |= {"bytes": self.blob_bytes, "chunkBytes": self.most_bytes, "chunks": len(sizes)}
-        return {**body, "compressed": len(self.encode), **self._protection(), "media": media}
+        body |= {"compressed": len(self.encode), **self._protection(), "media": media}
+        if self.options.recipients:
+            body["recipients"] = [str(key.fingerprint) for key in self.options.recipients]
+        return body
 
     def _parities(self, bundle: str) -> list[tuple[str, int, int]]:
         """Return name, size and medium, from 1, of each parity file."""
@@ -170,7 +188,9 @@ def make(lock: Lock, options: Options) -> Plan:
     start = len(prefix(index_json(locked.artifact for locked in lock.artifacts)))
     encoded = set(encode)
     whole = {digest: size for digest, size in lock.blobs.items() if digest not in encoded}
-    packing = pack(whole, chunk_size=options.chunk_size, prefix=start)
+    packing = pack(
+        whole, chunk_size=options.chunk_size, prefix=start, geometry=geometry_of(options)
+    )
     capacities = list(options.media) or [0] * len(options.folders)
     if len(options.folders) > 1 and not options.media:
         capacities = [_room(folder, lock.stream, options) for folder in options.folders]
@@ -185,9 +205,14 @@ def make(lock: Lock, options: Options) -> Plan:
     return replace(plan, placed=tuple(placed))
 
 
+def geometry_of(options: Options) -> Geometry:
+    """Return what these options make of members."""
+    return ENCRYPTED if options.recipients else PLAIN
+
+
 def _most(size: int) -> int:
     # Frames that do not shrink grow by a few bytes each; a header and padding for each piece.
-    return ustar.span(size + size // 1000 + (64 << 10)) + ustar.RECORD
+    return size + size // 1000 + (64 << 10) + ustar.RECORD
 
 
 def reserve(lock: Lock) -> int:

@@ -15,12 +15,12 @@ from bundle.media import Media
 from bundle.progress import bar
 from bundle.state import State, StateFolder, default_folder
 from bundle.verify import verify
-from bundler import spread
+from bundler import chunkkeys, spread
 from bundler.blobs import CONNECTIONS, WORKERS
 from bundler.chunkfile import medium_errors
 from bundler.export import Export, Outcome, remaining
 from bundler.finish import Finished, finish
-from bundler.journal import Journal, check_idle
+from bundler.journal import Journal, check_idle, keys_of
 from bundler.paritystage import ROWS, unlink_rows
 from bundler.plan import Options, Plan, check_space
 
@@ -85,6 +85,7 @@ class Exporting:
         if discard:
             for journal in begun.values():
                 check_idle(journal)
+                chunkkeys.discard(keys_of(journal))
             for path in (path for sequence, path in found if sequence in begun):
                 with medium_errors(path):
                     shutil.rmtree(path)
@@ -152,7 +153,9 @@ class Exporting:
             self._check(finished)
             if self.plan.options.parity:
                 unlink_rows(self.plan, name)
+            keys = journal.keys
             journal.remove()
+            chunkkeys.discard(keys)
         finally:
             journal.close()
         return finished, outcome
@@ -225,6 +228,8 @@ def _planned(journal: Journal, plan: Plan) -> list[int]:
 def _same(manifest: Manifest, plan: Plan) -> bool:
     """Whether this plan would give this manifest's chunks."""
     if manifest.lock != plan.lock.digest or manifest.chunk_size != plan.options.chunk_size:
+        return False
+    if manifest.recipients != tuple(key.fingerprint for key in plan.options.recipients):
         return False
     if [m.capacity for m in manifest.media] != [m.capacity for m in plan.media(())]:
         return False

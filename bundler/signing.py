@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import stat
-import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -22,6 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from bundle.errors import DrayError, UsageError
+from bundle.secretfile import SIGNING, Passphrase, cannot, read_key
 from bundle.signature import (
     ED25519,
     P256,
@@ -35,14 +33,16 @@ from bundle.signature import (
 from bundler.pkcs8 import to_pem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
+    from pathlib import Path
 
     PrivateKey = EllipticCurvePrivateKey | Ed25519PrivateKey
 
 ALGORITHMS = (P256, ED25519)
-MAX_BYTES = 64 << 10
-ENVIRONMENT = "DRAY_KEY_PASSPHRASE"
-FILE_ENVIRONMENT = "DRAY_KEY_PASSPHRASE_FILE"
+ENDINGS = (".key", ".pub")
+"""What the names of a pair's files end in."""
+ENCRYPTION_ENDINGS = (".decrypt-key", ".encrypt-to")
+"""The same of a pair for encryption: the options that take the files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Signer:
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """A new pair of key files: ``NAME.key`` (mode 0600) and ``NAME.pub``."""
+    """A new pair of key files: the private one (mode 0600) and the public one."""
 
     name: str
     private: Path
@@ -82,53 +82,13 @@ class KeyPair:
     public_key: PublicKey
 
 
-@dataclass(frozen=True, slots=True)
-class Passphrase:
-    """Where a passphrase comes from; it is looked for only when one is needed.
-
-    In this order: ``file`` (an option), ``DRAY_KEY_PASSPHRASE``, the file that
-    ``DRAY_KEY_PASSPHRASE_FILE`` names, and ``ask(confirm)`` when standard input is a terminal.
-    """
-
-    file: Path | None = None
-    ask: Callable[[bool], str] | None = None
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
-
-    def find(self, *, confirm: bool = False) -> bytes:
-        """Return the passphrase, never empty; raise :class:`UsageError` when there is none.
-
-        ``confirm`` tells whoever asks people to ask twice, for a new key.
-        """
-        text = self._text(confirm)
-        if not text:
-            way = f"set {ENVIRONMENT} or {FILE_ENVIRONMENT}, or run it on a terminal"
-            free = "; --no-passphrase makes a key without one" if confirm else ""
-            raise UsageError("there is no passphrase for the key", hint=way + free)
-        return text.encode()
-
-    def _text(self, confirm: bool) -> str:
-        if self.file is not None:
-            return _first_line(self.file)
-        if self.environ.get(ENVIRONMENT):
-            return self.environ[ENVIRONMENT]
-        if named := self.environ.get(FILE_ENVIRONMENT):
-            return _first_line(Path(named))
-        return self.ask(confirm) if self.ask is not None and sys.stdin.isatty() else ""
-
-
-def _first_line(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            text = file.read(MAX_BYTES).decode("utf-8")
-    except OSError as error:
-        raise _cannot("read the passphrase file", path, error) from None
-    except UnicodeDecodeError:
-        raise UsageError(f"the passphrase file {path} is not UTF-8 text") from None
-    return text.split("\n", 1)[0].removesuffix("\r")
-
-
 def generate(
-    folder: Path, name: str, *, algorithm: str = P256, passphrase: bytes | None
+    folder: Path,
+    name: str,
+    *,
+    algorithm: str = P256,
+    passphrase: bytes | None,
+    endings: tuple[str, str] = ENDINGS,
 ) -> KeyPair:
     """Make a key pair in ``folder``; ``passphrase`` None writes the private key unencrypted.
 
@@ -140,7 +100,8 @@ def generate(
     key: PrivateKey
     key = generate_private_key(SECP256R1()) if algorithm == P256 else Ed25519PrivateKey.generate()
     public_key = PublicKey.of(key.public_key())
-    pair = KeyPair(name, folder / f"{name}.key", folder / f"{name}.pub", public_key)
+    private, public = (folder / (name + ending) for ending in endings)
+    pair = KeyPair(name, private, public, public_key)
     _create(pair.private, to_pem(key, passphrase), 0o600)
     try:
         _create(pair.public, public_key.pem.encode(), 0o644)
@@ -159,7 +120,7 @@ def _create(path: Path, data: bytes, mode: int) -> None:
         hint = "a key is never overwritten: choose another name or folder"
         raise UsageError(f"{path} exists already", hint=hint) from None
     except OSError as error:
-        raise _cannot("write the key file", path, error) from None
+        raise cannot("write the key file", path, error) from None
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -167,7 +128,7 @@ def _create(path: Path, data: bytes, mode: int) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         path.unlink(missing_ok=True)
-        raise _cannot("write the key file", path, error) from None
+        raise cannot("write the key file", path, error) from None
 
 
 def load(path: Path, *, name: str = "", passphrase: Passphrase) -> tuple[Signer, str]:
@@ -178,7 +139,7 @@ def load(path: Path, *, name: str = "", passphrase: Passphrase) -> tuple[Signer,
     """
     name = name or path.stem
     check_name(name)
-    data, warning = _read(path)
+    data, warning = read_key(path, hint=_NOT_ONE)
     if b"SIGSTORE PRIVATE KEY-----" in data or b"COSIGN PRIVATE KEY-----" in data:
         raise UsageError(
             f"{path} is cosign's own key file, which only cosign reads",
@@ -187,19 +148,6 @@ def load(path: Path, *, name: str = "", passphrase: Passphrase) -> tuple[Signer,
     key = _private(path, data, passphrase)
     public_key = PublicKey.of(key.public_key(), what=str(path))
     return Signer(name, public_key, _sign_with(key)), warning
-
-
-def _read(path: Path) -> tuple[bytes, str]:
-    try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise _cannot("read the key file", path, error) from None
-    if len(data) > MAX_BYTES:
-        raise UsageError(f"{path} is larger than any private key", hint=_NOT_ONE)
-    open_to_others = f"others may read the key file {path} (mode {mode:04o}): chmod 600 {path}"
-    return data, open_to_others if mode & 0o077 else ""
 
 
 _NOT_ONE = "dray takes private keys in PEM, ECDSA P-256 or Ed25519: make one with dray keygen"
@@ -225,7 +173,7 @@ def _decrypted(path: Path, data: bytes, passphrase: Passphrase) -> object:
     try:
         return load_pem_private_key(data, secret)
     except ValueError:
-        hint = f"look at {ENVIRONMENT}, {FILE_ENVIRONMENT} and the option for its file"
+        hint = f"look at {SIGNING}, {SIGNING}_FILE and the option for its file"
         raise UsageError(f"wrong passphrase for {path}", hint=hint) from None
 
 
@@ -242,7 +190,3 @@ def check_name(name: str) -> None:
             f"not a signer's name: {name[:60]!r}",
             hint="lower-case letters, digits and hyphens, at most 32",
         )
-
-
-def _cannot(verb: str, path: Path, error: OSError) -> UsageError:
-    return UsageError(f"cannot {verb} {path}: {(error.strerror or 'unknown reason').lower()}")

@@ -9,15 +9,17 @@ from bisect import bisect_right
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
-from bundle import ustar
 from bundle.chunks import member_name
 from bundle.digest import BLOCK
-from bundler.chunkfile import ChunkFile, medium_errors, write_all
+from bundler.chunkfile import ChunkFile, medium_errors
+from bundler.heldback import HeldBack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bundle.digest import Digest
+    from bundler.heldback import Extents
+    from bundler.memberfile import Member
     from bundler.packing import Piece
 
 WRITE_OUT = 16 << 20
@@ -31,9 +33,14 @@ class Cursor:
     """
 
     def __init__(
-        self, pieces: Sequence[Piece], chunk: Callable[[int], ChunkFile], position: int = 0
+        self,
+        pieces: Sequence[Piece],
+        chunk: Callable[[int], ChunkFile],
+        held: HeldBack,
+        position: int = 0,
     ) -> None:
-        self._pieces, self._chunk = pieces, chunk
+        self._pieces, self._chunk, self._held = pieces, chunk, held
+        self._member: Member
         self._starts = [piece.start for piece in pieces]
         self._open = ExitStack()
         self._number = -1
@@ -54,17 +61,17 @@ class Cursor:
         """Write the next bytes."""
         view = memoryview(block)
         while view:
-            offset, room = self._enter()
+            inside, room = self._enter()
             with medium_errors(self._path):
-                write_all(self._handle, view[:room], offset)
+                self._member.write(inside, view[:room])
             self.position += len(view[:room])
             view = view[room:]
 
     def read(self, most: int) -> bytes:
         """Return up to ``most`` of the next bytes; none where the file ends early."""
-        offset, room = self._enter()
+        inside, room = self._enter()
         with medium_errors(self._path):
-            block = os.pread(self._handle, min(most, room), offset)
+            block = self._member.read(inside, min(most, room))
         self.position += len(block)
         return block
 
@@ -75,22 +82,24 @@ class Cursor:
         end of a chunk waits for gigabytes, and the page cache pushes out everything else.
         """
         self.position = start
-        offset, _room = self._enter()
+        inside, _room = self._enter()
         with medium_errors(self._path):
+            offset = self._member.place(inside)
             os.posix_fadvise(self._handle, offset, count, os.POSIX_FADV_DONTNEED)
 
     def _enter(self) -> tuple[int, int]:
-        """Open the chunk of the position; return the offset in it, and the bytes up to its end."""
+        """Open the chunk of the position; return the place in its piece, and the bytes left."""
         number = max(bisect_right(self._starts, self.position) - 1, 0)
         if number != self._number:
             self._open.close()
             chunk = self._chunk(self._pieces[number].chunk)
             self._path = chunk.partial
             self._handle = self._open.enter_context(chunk.writing())
+            self._member = chunk.member(self._handle, self._pieces[number], self._held)
             self._number = number
         piece = self._pieces[number]
         inside = self.position - piece.start
-        return piece.offset + inside, piece.size - inside
+        return inside, piece.size - inside
 
 
 class Sink:
@@ -106,11 +115,13 @@ class Sink:
         self.digest, self.pieces, self._chunk = digest, pieces, chunk
         self.size = sum(piece.size for piece in pieces)
         self._ends = [piece.start + piece.size for piece in pieces]
-        self._front = Cursor(pieces, chunk)
+        self._held = HeldBack()
+        self._front = Cursor(pieces, chunk, self._held)
         self.rewind()
 
     def rewind(self) -> None:
         """Begin, or begin again: nothing counts as written."""
+        self._held.clear()
         self.whole = hashlib.sha256()
         self.crcs = [0] * len(self.pieces)
         self.position = 0
@@ -119,7 +130,11 @@ class Sink:
 
     def cursor(self, position: int) -> Cursor:
         """Return a cursor for one thread to write with."""
-        return Cursor(self.pieces, self._chunk, position)
+        return Cursor(self.pieces, self._chunk, self._held, position)
+
+    def settled(self, extents: Extents) -> Extents:
+        """Return what of the stretches written a run that goes on will find in the chunks."""
+        return self._held.without(extents)
 
     def hash(self, block: bytes | memoryview) -> None:
         """Take the bytes at the position, which are written."""
@@ -150,12 +165,10 @@ class Sink:
     def finish(self) -> tuple[int, ...]:
         """Write headers and padding around every piece; return the CRC-32 of each."""
         for piece in self.pieces:
-            head = ustar.header(member_name(self.digest, "identity", piece.part), piece.size)
-            zeros = bytes(ustar.padding(piece.size))
+            name = member_name(self.digest, "identity", piece.part)
             chunk = self._chunk(piece.chunk)
             with chunk.writing() as handle, medium_errors(chunk.partial):
-                write_all(handle, head, piece.offset - ustar.RECORD)
-                write_all(handle, zeros, piece.offset + piece.size)
+                chunk.member(handle, piece, self._held).finish(name, piece.size)
         return tuple(self.crcs)
 
     def close(self) -> None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from bundle import stripe
 from bundle.digest import Digest
 from bundle.parity import BLOCK, DIGEST
-from bundler.chunkfile import ChunkFile, MediumError, medium_errors, sync_folder, write_all
+from bundler.chunkfile import ChunkFile, MediumError, medium_errors, sync_folder
+from bundler.memberfile import write_all
 from bundler.readback import BUFFER, reading_back
 
 if TYPE_CHECKING:

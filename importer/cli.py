@@ -11,6 +11,8 @@ import click
 
 from bundle.errors import DrayError
 from bundle.options import (
+    FILE,
+    ask,
     command,
     emit,
     find_trust,
@@ -26,7 +28,9 @@ from importer.repair.command import repair
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from bundle.envelope import Recipient
     from bundle.media import Media
+    from bundle.trust import Trust
     from bundle.unseal import Sealed
     from importer.admission import Admission, Overrides
     from importer.load import Outcome
@@ -64,15 +68,35 @@ def _overrides(function: Callable[..., None]) -> Any:
     return rollback(expired(with_reasons))
 
 
+_decrypt_option = option(
+    "--decrypt-key", type=FILE, help="Private key (PEM) that opens the chunks, if encrypted."
+)
+
+
 def _unseal(
     folders: tuple[Path, ...], trust: Path | None, pub: Path | None
-) -> tuple[Media, Sealed]:
+) -> tuple[Media, Sealed, Trust]:
     from bundle import instant
     from bundle.media import Media
     from bundle.unseal import unseal
 
     media = Media.find(folders)
-    return media, unseal(media, find_trust(trust, pub, media.folders), instant.now())
+    trusted = find_trust(trust, pub, media.folders)
+    return media, unseal(media, trusted, instant.now()), trusted
+
+
+def _recipient(sealed: Sealed, trusted: Trust, path: Path | None) -> Recipient | None:
+    """Return the key that opens the chunks; a passphrase is asked for only when they are closed."""
+    if path is None or not sealed.manifest.recipients:
+        return None
+    from bundle.secretfile import DECRYPTION, Passphrase
+    from importer import decryptkey
+
+    passphrase = Passphrase(ask=ask, variable=DECRYPTION)
+    key, warning = decryptkey.load(path, trusted, passphrase=passphrase)
+    if warning:
+        warn(warning)
+    return key
 
 
 def _admission(sealed: Sealed, overrides: Overrides) -> Admission:
@@ -100,7 +124,7 @@ def inspect(
     """Show what a bundle holds; only its signature is verified."""
     from importer import report
 
-    _media, sealed = _unseal(folders, trust, pub)
+    _media, sealed, _trusted = _unseal(folders, trust, pub)
     if as_json:
         emit(
             {
@@ -117,6 +141,7 @@ def inspect(
 @click.argument("folders", nargs=-1, required=True, type=FOLDERS)
 @trust_options
 @_overrides
+@_decrypt_option
 @option(
     "--quick", is_flag=True, help="Signature, names, sizes and the ends of chunks; no blob is read."
 )
@@ -124,6 +149,7 @@ def verify(
     folders: tuple[Path, ...],
     trust: Path | None,
     pub: Path | None,
+    decrypt_key: Path | None,
     *,
     overrides: Overrides,
     quick: bool,
@@ -131,17 +157,22 @@ def verify(
 ) -> None:
     """Check signature, chunks and every blob; name what is bad and where. Touches nothing.
 
-    Give the folders of all media at once, or of one drive at a time.
+    Give the folders of all media at once, or of one drive at a time. Without its key, an encrypted
+    chunk is compared with the digest of its file, and not opened.
     """
     from bundle import verify as checking
     from bundle.progress import bar
+    from bundle.signaturefiles import check_signatures
     from importer import report
 
-    media, sealed = _unseal(folders, trust, pub)
+    media, sealed, trusted = _unseal(folders, trust, pub)
+    recipient = _recipient(sealed, trusted, decrypt_key)
     here = sum(c.size for c in sealed.manifest.chunks if media.places(c.name))
     with bar(here, "verifying", quiet=as_json) as on_bytes:
-        result = checking.verify(sealed.manifest, media, on_bytes=on_bytes, deep=not quick)
-    checking.check_signatures(sealed, media, result)
+        result = checking.verify(
+            sealed.manifest, media, on_bytes=on_bytes, deep=not quick, recipient=recipient
+        )
+    check_signatures(sealed, media, result)
     refusal = _error(result.raise_for_findings) or _error(
         lambda: _admission(sealed, overrides).judge()
     )
@@ -162,6 +193,7 @@ def verify(
 )
 @trust_options
 @_overrides
+@_decrypt_option
 @option(
     "--ignore-mirror",
     default="",
@@ -184,6 +216,7 @@ def load(  # noqa: PLR0913
     only: str,
     *,
     overrides: Overrides,
+    decrypt_key: Path | None,
     plan_only: bool,
     verify_first: bool,
     as_json: bool,
@@ -191,12 +224,13 @@ def load(  # noqa: PLR0913
     """Verify a bundle and load it, in one pass; names appear when all of it was verified."""
     from importer import report, session
 
-    media, sealed = _unseal(folders, trust, pub)
+    media, sealed, trusted = _unseal(folders, trust, pub)
     admission = _admission(sealed, overrides)
     with stoppable() as stop, _on_record(admission, write=not plan_only):
         admission.judge()
+        recipient = _recipient(sealed, trusted, decrypt_key)
         run = session.Session(admission, media, targets or ("warehouse",), only, stop)
-        run.quiet = as_json
+        run.quiet, run.recipient = as_json, recipient
         try:
             plan = run.plan(verify_first=verify_first)
             if plan_only:

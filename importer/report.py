@@ -30,6 +30,8 @@ def tree(sealed: Sealed, *, files: bool) -> None:
     say(f"{manifest.name}  created {manifest.created}  expires {manifest.expires}")
     say(f"manifest {sealed.digest}")
     say(f"signed by {sealed.signers} ({sealed.signers.threshold} needed)")
+    if manifest.recipients:
+        say(f"encrypted to {', '.join(digest.short for digest in manifest.recipients)}")
     for artifact in manifest.artifacts:
         _artifact(artifact, files=files)
     total = sum(chunk.size for chunk in manifest.chunks)
@@ -66,6 +68,7 @@ def verified(
                 "signers": list(sealed.signers.names),
                 "ok": refusal is None,
                 "checkedBytes": report.checked,
+                "opened": report.opened,
                 "bad": [finding.to_dict() for finding in report.bad],
                 "missing": [finding.to_dict() for finding in report.missing],
                 "notes": report.notes,
@@ -89,6 +92,9 @@ def verified(
     here = len(chunks - absent)
     of = f" of {len(chunks)}" if chunks & absent else ""
     what = "names and sizes" if quick else f"{here}{of} {'chunk' + 's' * (here != 1)}, every byte"
+    if not report.opened:
+        say("note: the chunks are encrypted, and were not opened: no --decrypt-key was given")
+        what += "" if quick else " of the files"
     say(f"verified: {what}, {human(report.checked)} read")
 
 

@@ -10,8 +10,10 @@ from bundle.errors import UsageError
 from bundle.lockfile import held
 from bundle.progress import bar
 from bundle.reader import Reader
+from bundle.signaturefiles import check_signatures
 from bundle.state import default_folder
-from bundle.verify import check_signatures, verify
+from bundle.verify import verify
+from bundle.view import Views
 from importer import destinations
 from importer import plan as planning
 from importer.ledger.mirror import shelves
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Sequence
 
+    from bundle.envelope import Recipient
     from bundle.media import Media
     from bundle.unseal import Sealed
     from importer.admission import Admission
@@ -39,6 +42,7 @@ class Session:
     stop: threading.Event
     quiet: bool = False
     targets: list[Target] = field(default_factory=list)
+    recipient: Recipient | None = None
 
     @property
     def sealed(self) -> Sealed:
@@ -48,10 +52,17 @@ class Session:
     def plan(self, *, verify_first: bool) -> Plan:
         """Check the media and the targets, and ask these what they have; nothing is written."""
         manifest = self.sealed.manifest
+        if manifest.recipients:
+            Views(manifest, self.media, self.recipient).require()
         total = sum(chunk.size for chunk in manifest.chunks) if verify_first else 0
         with bar(total, "verifying", quiet=self.quiet or not verify_first) as on_bytes:
             report = verify(
-                manifest, self.media, deep=verify_first, parity=False, on_bytes=on_bytes
+                manifest,
+                self.media,
+                deep=verify_first,
+                parity=False,
+                on_bytes=on_bytes,
+                recipient=self.recipient,
             )
         check_signatures(self.sealed, self.media, report)
         report.raise_for_findings()
@@ -73,7 +84,7 @@ class Session:
         ):
             self.admission.confirm()
             self.admission.begin([target.label for target in self.targets])
-            reader = Reader(self.sealed.manifest, self.media)
+            reader = Reader(self.sealed.manifest, self.media, self.recipient)
             outcome = Load(plan, reader, stop=self.stop, on_bytes=on_bytes).run()
             self.admission.end(outcome)
         return outcome

@@ -21,7 +21,7 @@ from bundle.decode import compact_json, dump_json
 from bundle.digest import Digest
 from bundle.manifest import Manifest, bundle_name
 from bundle.quorum import Stream
-from bundler import packing, spread
+from bundler import chunkkeys, packing, spread
 from bundler.export import Export
 from bundler.finish import finish
 from bundler.journal import Journal
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from bundle.signature import PublicKey
     from bundler.signing import Signer
     from bundler.sources.base import OpenAt
 
@@ -142,7 +143,7 @@ class Bundle:
 
     def chunk(self, number: int) -> Path:
         """Return a chunk, on whichever medium it is."""
-        return next(self.folder.parent.rglob(f"{self.name}.chunk-{number:05d}.tar"))
+        return next(self.folder.parent.rglob(f"{self.name}.chunk-{number:05d}.tar*"))
 
     @property
     def manifest(self) -> Manifest:
@@ -189,14 +190,19 @@ def build(
     signers: Sequence[Signer] = (),
     lifetime: timedelta = YEAR,
     chunk_size: int = CHUNK,
+    recipients: Sequence[PublicKey] = (),
 ) -> Bundle:
-    """Export ``artifacts`` into ``folder/<name>``, and write ``folder/trust.json``."""
+    """Export ``artifacts`` into ``folder/<name>``, and write ``folder/trust.json``.
+
+    With ``recipients`` the chunks are encrypted to them.
+    """
     kept = Contents()
     lock = Lock(STREAM, Digest.of(b"spec"), artifacts(kept))
     name = bundle_name(STREAM, sequence)
     with mock.patch.object(packing, "MIN_CHUNK", 1), mock.patch("os.fsync"):
         wanted = spread.parse(parity) if parity else None
-        plan = make(lock, Options((folder,), chunk_size, media, compress, wanted))
+        options = Options((folder,), chunk_size, media, compress, wanted, tuple(recipients))
+        plan = make(lock, options)
         created = instant.spell(instant.now())
         journal = Journal.open(
             plan.folder(0, name) / f"{name}.journal", plan=plan.digest, created=created
@@ -218,6 +224,7 @@ def build(
                 name=name,
             )
             unlink_rows(plan, name)
+            chunkkeys.discard(journal.keys)
             journal.remove()
         finally:
             journal.close()

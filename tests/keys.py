@@ -12,12 +12,14 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 )
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bundle import instant
 from bundle.quorum import Role, Stream
 from bundle.signature import PublicKey, file_names, to_sigstore
 from bundle.trust import Trust
 from bundler.signing import Signer
+from importer.decryptkey import DecryptKey
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +37,14 @@ def signer(name: str, algorithm: str = "p256") -> Signer:
     curve = generate_private_key(SECP256R1())
     public = PublicKey.of(curve.public_key())
     return Signer(name, public, lambda data: curve.sign(data, ECDSA(SHA256())))
+
+
+@cache
+def recipient(name: str) -> DecryptKey:
+    """Return the key that opens what was encrypted to this name: the same one within a run."""
+    key = generate_private_key(SECP256R1())
+    point = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    return DecryptKey(PublicKey.of(key.public_key()), point, key)
 
 
 def signed(data: bytes, *signers: Signer, document: str = "m.json") -> dict[str, bytes]:

@@ -98,9 +98,19 @@ def test_oras_is_known_to_one_file() -> None:
     assert [name(path) for path in SOURCES if "oras" in tops(path)] == ["bundle/registry.py"]
 
 
-def test_private_keys_are_loaded_by_one_file() -> None:
-    found = [name(path) for path in SOURCES if identifiers(path) & KEY_NAMES]
-    assert found == ["bundler/signing.py"]
+def test_private_keys_are_made_and_loaded_by_one_file_for_each_purpose() -> None:
+    """Signing; the ephemeral keys of encryption, which nobody loads; opening chunks."""
+    used = {name(path): sorted(identifiers(path) & KEY_NAMES) for path in SOURCES}
+    assert {path: names for path, names in used.items() if names} == {
+        "bundler/chunkkeys.py": ["generate_private_key"],
+        "bundler/signing.py": ["generate_private_key", "load_pem_private_key"],
+        "importer/decryptkey.py": ["load_pem_private_key"],
+    }
+
+
+def test_the_high_side_holds_a_key_that_opens_chunks_and_nothing_that_signs() -> None:
+    signing = {"ECDSA", "Ed25519PrivateKey", "Signer", "sign"}
+    assert not [name(path) for path in FILES["importer"] if identifiers(path) & signing]
 
 
 def test_help_needs_no_heavy_import(isolated: Path) -> None:

@@ -12,8 +12,9 @@ from bundle import verify as module
 from bundle.errors import MediaIncomplete, VerificationError
 from bundle.instant import now
 from bundle.media import Media
+from bundle.signaturefiles import check_signatures
 from bundle.unseal import Sealed, unseal
-from bundle.verify import Finding, Report, check_signatures, verify
+from bundle.verify import Finding, Report, verify
 from tests.factory import Bundle, build, packable
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ import pytest
 from bundle import ustar
 from bundle.chunks import prefix
 from bundle.digest import Digest
-from bundler.chunkfile import ChunkFile, MediumError, ReadBackError, Span, medium_errors, write_all
+from bundler.chunkfile import ChunkFile, MediumError, ReadBackError, Span, medium_errors
+from bundler.memberfile import write_all
 from tests.bundler.medium import Flips, damage
 
 if TYPE_CHECKING:

@@ -14,9 +14,11 @@ from bundle.encoding import decode
 from bundle.errors import SourceError
 from bundler import encode as module
 from bundler.chunkfile import ChunkFile
-from bundler.encode import Encoder, Tape, spans
+from bundler.encode import Encoder, spans
 from bundler.fetch import OtherBytes, Stop
+from bundler.geometry import PLAIN
 from bundler.journal import Journal
+from bundler.tape import Mark, Tape
 from tests.bundler.world import Upstream, in_blocks, locked, noise, text
 
 if TYPE_CHECKING:
@@ -37,7 +39,9 @@ class Reel:
     def __init__(self, folder: Path) -> None:
         self.folder, self.stop, self.counted = folder, threading.Event(), 0
         self.journal = Journal.open(folder / "x.journal", plan="p", created="now")
-        self.tape = Tape(lambda number: ChunkFile(folder / f"{number}.tar"), 1, START, END)
+        self.tape = Tape(
+            lambda number: ChunkFile(folder / f"{number}.tar"), 1, START, END - START, PLAIN
+        )
         self.upstream = Upstream.of(SOFT, HARD, MIXED)
 
     def encode(self, *blobs: bytes) -> None:
@@ -135,11 +139,10 @@ def test_a_tape_ends_its_chunks_with_no_room_wasted_and_none_exceeded(reel: Reel
 
 @pytest.mark.parametrize("left", [0, 512, 1024, 1536])
 def test_a_blob_begins_in_a_chunk_only_where_a_header_and_a_byte_fit(reel: Reel, left: int) -> None:
-    reel.tape.position = END - left
+    reel.tape.reset(Mark(1, END - left, END - START - left, 0))
     reel.tape.begin()
-    assert (reel.tape.number, reel.tape.position) == (
-        (1, END - left + 512) if left >= 1024 else (2, START + 512)
-    )
+    stands = reel.tape.mark()
+    assert (stands.number, stands.position) == ((1, END - left) if left >= 1024 else (2, START))
 
 
 def test_after_every_frame_a_stopped_run_goes_on(tmp_path: Path) -> None:
@@ -234,12 +237,12 @@ def test_other_bytes_are_the_upstreams_fault_and_the_tape_stands_where_it_stood(
     reel: Reel, lie: str
 ) -> None:
     reel.encode(HARD)
-    before = (reel.tape.number, reel.tape.position)
+    before = reel.tape.mark()
     sent = bytes(len(SOFT)) if lie == "other" else SOFT + b"more"
     reel.upstream.fail("one", SOFT, lambda _data, at: in_blocks(sent, at))
     with pytest.raises(OtherBytes):
         reel.encode(SOFT)
-    assert (reel.tape.number, reel.tape.position) == before
+    assert reel.tape.mark() == before
     assert reel.counted == len(HARD)
     reel.upstream.faults.clear()
     reel.encode(SOFT)
@@ -248,10 +251,10 @@ def test_other_bytes_are_the_upstreams_fault_and_the_tape_stands_where_it_stood(
 
 def test_a_tape_goes_on_behind_what_was_written_before(reel: Reel) -> None:
     reel.encode(HARD)
-    stood = (reel.tape.number, reel.tape.position)
+    stood = reel.tape.mark()
     other = again(reel)
     other.tape.seek(other.parts(HARD))
-    assert (other.tape.number, other.tape.position) == stood
+    assert other.tape.mark() == stood
     other.encode(SOFT)
     assert other.plain(SOFT) == SOFT
     assert other.stored(HARD) == HARD

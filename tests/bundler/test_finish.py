@@ -15,8 +15,9 @@ from bundle.digest import Digest
 from bundle.errors import VerificationError
 from bundle.manifest import Manifest, Previous
 from bundle.media import Media
+from bundle.signaturefiles import check_signatures
 from bundle.unseal import unseal
-from bundle.verify import check_signatures, verify
+from bundle.verify import verify
 from bundler import finish as module
 from bundler.chunkfile import MediumError
 from bundler.finish import Finished, finish, put

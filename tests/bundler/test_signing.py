@@ -17,9 +17,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from bundle.errors import DrayError, UsageError
+from bundle.secretfile import MAX_BYTES, Passphrase
 from bundle.signature import PublicKey, parse_sigstore, verify
-from bundler import pkcs8, signing
-from bundler.signing import Passphrase, Signer, generate, load
+from bundler import pkcs8
+from bundler.signing import Signer, generate, load
 from tests.keys import signer
 from tests.servers import programs
 
@@ -229,7 +230,7 @@ NOT_KEYS: dict[str, bytes] = {
     "not a private key": b"",
     "not a private key that": b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
     "not a private key that can": signer("alice").public_key.pem.encode(),
-    "larger than any": b" " * (signing.MAX_BYTES + 1),
+    "larger than any": b" " * (MAX_BYTES + 1),
 }
 
 

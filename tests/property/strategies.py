@@ -10,9 +10,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from bundle import ustar
+from bundle import segments, ustar
 from bundle.artifact import Artifact, Content, path_fault
-from bundle.chunks import Chunk, Part, StoredBlob, chunk_name, index_json, prefix
+from bundle.chunks import Chunk, Inner, Part, StoredBlob, chunk_name, index_json, prefix
 from bundle.digest import Digest
 from bundle.manifest import File, Manifest, Medium, Previous, bundle_name
 from bundle.parity import Group, ParityFile, list_name, list_size, parity_name
@@ -157,6 +157,26 @@ def placed(
     return made, [end + len(ustar.TRAILER) for end in ends]
 
 
+def encrypted(
+    bundle: str, blobs: list[StoredBlob], ends: list[int], start: int
+) -> tuple[Chunk, ...]:
+    """Return the chunks of these ends, encrypted."""
+    sizes = [segments.ends_cost(start)] * len(ends)
+    for part in (part for blob in blobs for part in blob.parts):
+        sizes[part.chunk - 1] += segments.member_cost(part.size)
+    digests = [Digest.of(word) for word in (b"file", b"chunk", b"header")]
+    return tuple(
+        Chunk(
+            number,
+            chunk_name(bundle, number, encrypted=True),
+            size,
+            digests[0],
+            Inner(end, digests[1], digests[2]),
+        )
+        for number, (size, end) in enumerate(zip(sizes, ends, strict=True), start=1)
+    )
+
+
 @st.composite
 def groups(
     draw: st.DrawFn, bundle: str, chunks: tuple[Chunk, ...], media: int
@@ -196,10 +216,14 @@ def manifests(draw: st.DrawFn) -> Manifest:
     endings = draw(st.sets(st.sampled_from(["sha256sums", "lock.yaml", "label.txt"])))
     files = [f"{name}.{ending}" for ending in sorted(endings)]
     files += draw(st.sampled_from([[], ["README.txt"]]))
-    chunks_made = tuple(
-        Chunk(number, chunk_name(name, number), size, draw(DIGESTS))
-        for number, size in enumerate(ends, start=1)
-    )
+    recipients = draw(st.just([]) | st.lists(DIGESTS, unique=True, min_size=1, max_size=20))
+    if recipients:
+        chunks_made = encrypted(name, blobs, ends, len(prefix(index_json(found))))
+    else:
+        chunks_made = tuple(
+            Chunk(number, chunk_name(name, number), size, draw(DIGESTS))
+            for number, size in enumerate(ends, start=1)
+        )
     protected = draw(st.just(()) | groups(name, chunks_made, media))
     listed = [File(file, draw(SIZES), draw(DIGESTS)) for file in files]
     if protected:
@@ -224,6 +248,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
         files=tuple(listed),
         previous=draw(st.none() | st.builds(Previous, st.integers(1, 2**53 - 1), DIGESTS)),
         parity=protected,
+        recipients=tuple(recipients),
     )
 
 

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 import schemas
 from bundle.artifact import Artifact, Content
-from bundle.chunks import Chunk, Part, StoredBlob, chunk_name, index_json, prefix
+from bundle.chunks import Part, StoredBlob, index_json, prefix
 from bundle.digest import Digest
 from bundle.errors import NotTrusted, VerificationError
 from bundle.manifest import FORMAT, File, Manifest, Medium, Previous
 from bundle.parity import Group, ParityFile
 from tests import keys
-from tests.property.strategies import manifests, mutations, value_at
+from tests.property.strategies import encrypted, manifests, mutations, value_at
 
 VALIDATOR = schemas._validator()(schemas.load("manifest"))  # made once: that takes most of the time
 SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -32,7 +32,7 @@ BEYOND_SCHEMAS = re.compile(
     r"|cannot pin itself|has two sizes|two files are called|not among the contents|names .* twice"
     r"|only a manifest or an index has tags|both a file and a folder|normal form C"
     r"|which is not listed, or in two groups|of another size, or on a medium|', not 'prod"
-    r"|needs a block list of its size"
+    r"|needs a block list of its size|do not say the same|is encrypted, or not, unlike the bundle"
     r"|not strict JSON: (integer out of range|not an integer)"
 )
 """Faults that tie one place of the document to another, Unicode, and numbers in unknown fields."""
@@ -66,7 +66,8 @@ def sample() -> Manifest:
             (Part(1, start + 4096, 3, digest), Part(2, start + 1536, 1, digest)),
         ),
     )
-    ends = (start + 4608 + 1024, start + 2048 + 1024)
+    ends = [start + 4608 + 1024, start + 2048 + 1024]
+    chunks = encrypted("prod-000042", list(blobs), ends, start)
     return Manifest(
         stream="prod",
         sequence=42,
@@ -78,10 +79,7 @@ def sample() -> Manifest:
         chunk_size=8192,
         artifacts=found,
         blobs=blobs,
-        chunks=tuple(
-            Chunk(number, chunk_name("prod-000042", number), size, digest)
-            for number, size in enumerate(ends, start=1)
-        ),
+        chunks=chunks,
         media=(Medium(1, 64_000_000_000, (2,)), Medium(2, 0, (1,))),
         files=(
             File("prod-000042.sha256sums", 10, digest),
@@ -93,11 +91,12 @@ def sample() -> Manifest:
             Group(
                 (2, 1),
                 tuple(
-                    ParityFile(f"prod-000042.parity-0000{number}", ends[0], digest, number)
+                    ParityFile(f"prod-000042.parity-0000{number}", chunks[0].size, digest, number)
                     for number in (1, 2)
                 ),
             ),
         ),
+        recipients=(digest, config),
     )
 
 

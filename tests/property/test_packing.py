@@ -202,8 +202,7 @@ def build(folder: Path, made: tuple[list[bytes], int, bool]) -> Bundle:
             named["rows.txt"] = rows
         return (factory.model(kept, "org/name", "1", named),)
 
-    with mock.patch.object(factory, "CHUNK", chunk_size):
-        return factory.build(folder, artifacts, compress=compress)
+    return factory.build(folder, artifacts, compress=compress, chunk_size=chunk_size)
 
 
 def joined(bundle: Bundle) -> dict[str, bytes]:

@@ -18,8 +18,9 @@ from bundle.chunks import LAYOUT, index_json, prefix
 from bundle.digest import Digest
 from bundle.manifest import Manifest
 from bundle.media import Media
+from bundle.signaturefiles import check_signatures
 from bundle.unseal import Sealed, unseal
-from bundle.verify import Report, check_signatures, verify
+from bundle.verify import Report, verify
 from bundler import encode, lock, packing, paperwork, plan
 from bundler.sources import fileset
 

@@ -1,0 +1,90 @@
+"""Files that hold secrets, and where the passphrase for one comes from."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bundle.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+MAX_BYTES = 64 << 10
+SIGNING = "DRAY_KEY_PASSPHRASE"
+"""The variable with a signing key's passphrase; with ``_FILE`` behind it, that of a file's name."""
+DECRYPTION = "DRAY_DECRYPT_PASSPHRASE"
+"""The same for a key that opens encrypted chunks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passphrase:
+    """Where a passphrase comes from; it is looked for only when one is needed.
+
+    In this order: ``file`` (an option), the environment's ``variable``, the file that
+    ``<variable>_FILE`` names, and ``ask(confirm)`` when standard input is a terminal.
+    """
+
+    file: Path | None = None
+    ask: Callable[[bool], str] | None = None
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    variable: str = SIGNING
+
+    def find(self, *, confirm: bool = False) -> bytes:
+        """Return the passphrase, never empty; raise :class:`UsageError` when there is none.
+
+        ``confirm`` tells whoever asks people to ask twice, for a new key.
+        """
+        text = self._text(confirm)
+        if not text:
+            way = f"set {self.variable} or {self.variable}_FILE, or run it on a terminal"
+            free = "; --no-passphrase makes a key without one" if confirm else ""
+            raise UsageError("there is no passphrase for the key", hint=way + free)
+        return text.encode()
+
+    def _text(self, confirm: bool) -> str:
+        if self.file is not None:
+            return _first_line(self.file)
+        if self.environ.get(self.variable):
+            return self.environ[self.variable]
+        if named := self.environ.get(f"{self.variable}_FILE"):
+            return _first_line(Path(named))
+        return self.ask(confirm) if self.ask is not None and sys.stdin.isatty() else ""
+
+
+def _first_line(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES).decode("utf-8")
+    except OSError as error:
+        raise cannot("read the passphrase file", path, error) from None
+    except UnicodeDecodeError:
+        raise UsageError(f"the passphrase file {path} is not UTF-8 text") from None
+    return text.split("\n", 1)[0].removesuffix("\r")
+
+
+def read_key(path: Path, *, hint: str) -> tuple[bytes, str]:
+    """Return a key file's bytes, and a warning for people (empty when all is well).
+
+    Raises :class:`UsageError` when it cannot be read, or is no key by its size; ``hint`` says what
+    one is.
+    """
+    try:
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise cannot("read the key file", path, error) from None
+    if len(data) > MAX_BYTES:
+        raise UsageError(f"{path} is larger than any private key", hint=hint)
+    open_to_others = f"others may read the key file {path} (mode {mode:04o}): chmod 600 {path}"
+    return data, open_to_others if mode & 0o077 else ""
+
+
+def cannot(verb: str, path: Path, error: OSError) -> UsageError:
+    """Return the failure to do something with a file."""
+    return UsageError(f"cannot {verb} {path}: {(error.strerror or 'unknown reason').lower()}")
