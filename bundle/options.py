@@ -49,9 +49,10 @@ def command(name: str, **settings: Any) -> Callable[[Callable[..., Any]], Comman
 
     def decorate(function: Callable[..., Any]) -> Command:
         flag = option("--json", "as_json", is_flag=True, help="Print one JSON object for machines.")
-        made = click.command(name, cls=Command, **settings)(flag(function))
+        made = click.command(name, cls=Command, **settings)(_fips(flag(function)))
         assert isinstance(made, Command)  # noqa: S101  (cls says so)
-        made.params.append(made.params.pop(0))  # what a command is for stands before how it prints
+        # What a command is for stands before how it prints.
+        made.params += [made.params.pop(1), made.params.pop(0)]
         return made
 
     return decorate
@@ -73,6 +74,22 @@ def merge(into: click.Group, found: click.Command) -> None:
             merge(there, inner)
     else:
         into.add_command(found)
+
+
+def _fips(function: F) -> F:
+    def switch(_context: object, _parameter: object, value: bool) -> None:  # noqa: FBT001, RUF100
+        from bundle import fips
+
+        fips.turn_on() if value else fips.turn_off()
+
+    return option(
+        "--fips",
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=switch,
+        help="Take only what FIPS 140 approves, from OpenSSL's FIPS provider.",
+    )(function)
 
 
 def say(text: str = "") -> None:

@@ -12,7 +12,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bundle import instant, signature
+from bundle import fips, instant, signature
 from bundle.decode import Fields, dump_json, parse_json, spell
 from bundle.digest import Digest
 from bundle.errors import DrayError, NotTrusted, UsageError
@@ -90,10 +90,14 @@ class Trust:
         if parsed.message_digest.hex != sha256.hex():
             return _OTHER_BYTES
         # The hint only says whom to try first: it is not signed.
-        for name in sorted(self.keys, key=lambda name: self.keys[name].hint != parsed.hint):
+        names = [name for name, key in self.keys.items() if fips.takes(key.algorithm)]
+        for name in sorted(names, key=lambda name: self.keys[name].hint != parsed.hint):
             if signature.verify_hashed(self.keys[name], parsed.signature, data, sha256):
                 return name
-        if any(key.hint == parsed.hint for key in self.keys.values()):
+        named = [key for key in self.keys.values() if key.hint == parsed.hint]
+        if any(not fips.takes(key.algorithm) for key in named):
+            return _Reason("it names an Ed25519 key, and --fips takes none")
+        if named:
             return _Reason("it names a trusted key, whose signature it is not")
         return _Reason("no trusted key made it")
 

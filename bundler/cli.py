@@ -9,7 +9,6 @@ import click
 
 from bundle.errors import UsageError
 from bundle.options import (
-    FILE,
     FOLDER,
     ask,
     command,
@@ -20,6 +19,7 @@ from bundle.options import (
 )
 from bundler.adopt.command import adopt
 from bundler.connect import login_options
+from bundler.countersigning import sign
 from bundler.doctor.command import doctor
 from bundler.exporting import export
 
@@ -224,26 +224,3 @@ def _explain(spec: Spec, connect: Connect, *, as_json: bool) -> None:
         return
     for line in table(rows):
         say(line)
-
-
-@command("sign", short_help="Add a second person's signature to a finished bundle.")
-@click.argument("folder", type=FOLDER)
-@option("--key", type=FILE, required=True, help="Private key of the second person.")
-@option(
-    "--trust", type=FILE, help="Trust file [default: ./trust.json, then ~/.config/dray/trust.json]."
-)
-@option("--pub", type=FILE, help="Trust this one public key (PEM) as the first signer's.")
-def sign(folder: Path, key: Path, trust: Path | None, pub: Path | None, *, as_json: bool) -> None:
-    """Add a signature to a finished bundle, after checking the signature that it has."""
-    from bundle.secretfile import Passphrase
-    from bundler import countersign, signing
-
-    signer, warning = signing.load(key, passphrase=Passphrase(ask=ask))
-    if warning:
-        warn(warning)
-    written = countersign.add(folder, signer, trust, pub)
-    if as_json:
-        emit({"written": [str(path) for path in written]})
-    else:
-        for path in written:
-            say(f"wrote {path}")

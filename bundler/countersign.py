@@ -2,24 +2,62 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundle import instant
-from bundle.errors import NotTrusted, UsageError, VerificationError
+from bundle.digest import Digest
+from bundle.errors import GateRefused, NotTrusted, UsageError, VerificationError
+from bundle.manifest import Manifest
 from bundle.media import Media
 from bundle.options import find_trust
 from bundle.signature import parse_sigstore
+from bundler import lock as locks
+from bundler import lockdiff
 from bundler.finish import put
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bundler.lock import Lock
     from bundler.signing import Signer
 
+MIN_EXPECTED = 20
+"""The fewest hex digits of a digest that say which bundle is meant."""
 
-def add(folder: Path, signer: Signer, trust: Path | None, pub: Path | None) -> list[Path]:
-    """Sign the manifest in ``folder`` on every medium there; return the files written.
+
+@dataclass(frozen=True)
+class Draft:
+    """A bundle to be signed by one more person: what it says, and who vouches for it so far."""
+
+    media: Media
+    data: bytes
+    manifest: Manifest
+    signers: tuple[str, ...]
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of what is signed."""
+        return Digest.of(self.data)
+
+    @property
+    def places(self) -> list[Path]:
+        """The copies of the manifest that are here, one on each medium."""
+        return list(self.media.places(f"{self.media.name}.manifest.json"))
+
+    def lock(self) -> Lock:
+        """Return the bundle's lock; raise when it is not the one that the manifest names."""
+        name = f"{self.media.name}.lock.yaml"
+        (path, *_) = self.media.places(name) or (self.places[0].with_name(name),)
+        data = self.media.read(path, locks.MAX_BYTES)
+        if Digest.of(data) != self.manifest.lock:
+            raise VerificationError(f"{path} is not the lock that the manifest names")
+        return locks.parse(data, path)
+
+
+def read(folder: Path, trust: Path | None, pub: Path | None) -> Draft:
+    """Find the bundle in ``folder``; a medium of several is enough.
 
     The manifest's signature is verified first: nobody puts a name to bytes that nobody vouches for.
     """
@@ -28,20 +66,55 @@ def add(folder: Path, signer: Signer, trust: Path | None, pub: Path | None) -> l
     trusted.check_current(instant.now())
     signatures = media.signatures()
     copies = media.manifests()
-    for _path, data in copies:
-        trusted.verified_by(data, signatures)
+    names = [trusted.verified_by(data, signatures).names for _path, data in copies]
     if len({data for _path, data in copies}) > 1:
         message = f"{folder} holds different manifests of {media.name}"
         raise VerificationError(message, hint="sign one medium at a time, after dray verify")
+    data = copies[0][1]
+    manifest = Manifest.from_bytes(data)
+    if manifest.name != media.name:
+        message = f"the files are named {media.name}, but what was signed is {manifest.name}"
+        raise VerificationError(message, hint="a bundle cannot be renamed: copy it again")
+    return Draft(media, data, manifest, tuple(sorted(names[0])))
+
+
+def check_expected(draft: Draft, expected: str) -> None:
+    """Raise :class:`GateRefused` when ``expected`` is not how the manifest's digest begins."""
+    wanted = "".join(expected.lower().removeprefix("sha256:").replace("-", " ").split())
+    if len(wanted) < MIN_EXPECTED or set(wanted) - set("0123456789abcdef"):
+        hint = f"the first {MIN_EXPECTED} digits or more of the manifest's digest"
+        raise UsageError(f"not a digest to expect: {expected[:80]!r}", hint=hint)
+    if not draft.digest.hex.startswith(wanted):
+        message = f"the manifest of {draft.media.name} is {draft.digest}, not what is expected"
+        raise GateRefused(message, hint="do not sign it; ask who exported it")
+
+
+def check_lock(draft: Draft, path: Path) -> None:
+    """Raise :class:`GateRefused` when the bundle is not of the lock in ``path``, and say why."""
+    reviewed = locks.load(path)
+    if reviewed.digest == draft.manifest.lock:
+        return
+    rows = lockdiff.changes(reviewed, draft.lock())
+    moved = "; ".join(f"{row['change']}: {row['artifact']}" for row in rows[:8])
+    more = f"; and {len(rows) - 8} more" if len(rows) > 8 else ""
+    message = f"{draft.media.name} is not of the lock {path} ({moved or 'same artifacts'}{more})"
+    raise GateRefused(message, hint="do not sign it, or review the bundle's own lock first")
+
+
+def add(draft: Draft, signer: Signer, out: Path | None = None) -> list[Path]:
+    """Sign the manifest; return the files written: beside each copy of it, or into ``out``."""
     # Signed once: the copies on the media are the same file, as everything but the chunks is.
-    (first, data), written = copies[0], []
-    files = signer.files(first.name, data)
-    for name, content in signatures.items():
+    files = signer.files(draft.places[0].name, draft.data)
+    for name, content in draft.media.signatures().items():
         _refuse_another(Path(name).name, content, files, signer)
+    folders = [out] if out else [path.parent for path in draft.places]
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+    written = []
     for name, content in files.items():
-        for path, _data in copies:
-            put(path.with_name(name), content)
-            written.append(path.with_name(name))
+        for folder in folders:
+            put(folder / name, content)
+            written.append(folder / name)
     return written
 
 

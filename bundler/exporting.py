@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 from bundle.errors import UsageError
-from bundle.options import FILE, FOLDER, ask, command, option, size, stoppable, warn
+from bundle.options import FILE, FOLDER, command, option, size, stoppable, warn
 from bundler.connect import login_options
+from bundler.signers import signer_options
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from bundler.connect import Connect
-    from bundler.signing import Signer
+    from bundler.signers import Chosen
 
 
 @command("export", short_help="Lock if needed, pull, pack, sign, and read back what SPEC names.")
@@ -54,13 +55,7 @@ if TYPE_CHECKING:
     help="Add a parity file for every K chunks, from which dray repair restores what is damaged "
     "or lost; K+2 adds two.",
 )
-@option(
-    "--key",
-    "keys",
-    type=FILE,
-    multiple=True,
-    help="Private key that signs; repeatable [default: the only *.key beside SPEC].",
-)
+@signer_options("Private key that signs; repeatable [default: the only *.key beside SPEC].")
 @option(
     "--connections",
     type=click.IntRange(1, 32),
@@ -84,10 +79,10 @@ def export(  # noqa: PLR0913
     chunk_size: str,
     media: str,
     parity: str,
-    keys: tuple[Path, ...],
     connections: int,
     *,
     encrypt_to: tuple[Path, ...],
+    signing: Chosen,
     compress: bool,
     plan_only: bool,
     restart: bool,
@@ -106,7 +101,7 @@ def export(  # noqa: PLR0913
     capacities = [size(part) for part in media.split(",") if part.strip()]
     if 0 in capacities:
         raise UsageError("a medium of 0 bytes holds nothing", hint="leave --media out for no limit")
-    signers = [] if plan_only else _signers(spec, keys)
+    signers = [] if plan_only else signing.signers(beside=spec, trial=True)
     chosen = run.options(
         folders,
         size(chunk_size, packing.PRESETS),
@@ -140,26 +135,3 @@ def export(  # noqa: PLR0913
         finally:
             upstreams.close()
     report.finished(finished, outcome, as_json=as_json)
-
-
-def _signers(spec: Path, keys: tuple[Path, ...]) -> list[Signer]:
-    from bundle.secretfile import Passphrase
-    from bundler import signing
-
-    if not keys:
-        found = sorted(spec.resolve().parent.glob("*.key"))
-        if len(found) != 1:
-            what = "no *.key" if not found else f"{len(found)} *.key files"
-            message = f"{what} beside {spec}: which key signs?"
-            raise UsageError(message, hint="name it with --key FILE; dray keygen makes one")
-        keys = (found[0],)
-    signers: list[Signer] = []
-    for path in keys:
-        signer, warning = signing.load(path, passphrase=Passphrase(ask=ask))
-        if warning:
-            warn(warning)
-        if any(other.name == signer.name for other in signers):
-            message = f"two keys are called {signer.name}: one signature would replace the other"
-            raise UsageError(message, hint="rename a key file: its name is the signer's name")
-        signers.append(signer)
-    return signers

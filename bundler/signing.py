@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import (
     ECDSA,
     SECP256R1,
@@ -16,8 +16,12 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 )
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    load_der_private_key,
+    load_pem_private_key,
+)
 
+from bundle import fips
 from bundle.errors import DrayError, UsageError
 from bundle.secretfile import SIGNING, Passphrase, cannot, read_key
 from bundle.signature import (
@@ -30,6 +34,7 @@ from bundle.signature import (
     to_sigstore,
     verify,
 )
+from bundler import cosignkey
 from bundler.pkcs8 import to_pem
 
 if TYPE_CHECKING:
@@ -97,6 +102,7 @@ def generate(
     check_name(name)
     if algorithm not in ALGORITHMS:
         raise UsageError(f"no such kind of key: {algorithm!r}", hint="kinds: p256, ed25519")
+    check_approved(algorithm)
     key: PrivateKey
     key = generate_private_key(SECP256R1()) if algorithm == P256 else Ed25519PrivateKey.generate()
     public_key = PublicKey.of(key.public_key())
@@ -140,24 +146,33 @@ def load(path: Path, *, name: str = "", passphrase: Passphrase) -> tuple[Signer,
     name = name or path.stem
     check_name(name)
     data, warning = read_key(path, hint=_NOT_ONE)
-    if b"SIGSTORE PRIVATE KEY-----" in data or b"COSIGN PRIVATE KEY-----" in data:
-        raise UsageError(
-            f"{path} is cosign's own key file, which only cosign reads",
-            hint="sign with cosign sign-blob --key, or make a key with dray keygen",
-        )
     key = _private(path, data, passphrase)
     public_key = PublicKey.of(key.public_key(), what=str(path))
+    check_approved(public_key.algorithm, what=str(path))
     return Signer(name, public_key, _sign_with(key)), warning
 
 
 _NOT_ONE = "dray takes private keys in PEM, ECDSA P-256 or Ed25519: make one with dray keygen"
+_OTHERS = {
+    b"-----BEGIN OPENSSH PRIVATE KEY-----": (
+        "is in OpenSSH's own format",
+        "write it as PKCS#8: ssh-keygen -p -m PKCS8 -f FILE (it must be ecdsa-sha2-nistp256)",
+    ),
+    b"PUBLIC KEY-----": ("is a public key", "name the private one, FILE.key"),
+    b"-----BEGIN CERTIFICATE-----": ("is a certificate", "name the private key that is its own"),
+    b"\x30": (
+        "is not in PEM",
+        "convert DER with: openssl pkey -inform DER -in FILE -out NAME.key",
+    ),
+}
+"""What people give instead of a private key in PEM, by what it begins with or has in it."""
 
 
 def _private(path: Path, data: bytes, passphrase: Passphrase) -> PrivateKey:
     try:
         key: object = _decrypted(path, data, passphrase)
-    except (ValueError, UnsupportedAlgorithm):
-        raise UsageError(f"{path} is not a private key that can be read", hint=_NOT_ONE) from None
+    except (ValueError, UnsupportedAlgorithm, InternalError):
+        raise _unreadable(path, data) from None
     if isinstance(key, Ed25519PrivateKey):
         return key
     if isinstance(key, EllipticCurvePrivateKey) and isinstance(key.curve, SECP256R1):
@@ -165,7 +180,21 @@ def _private(path: Path, data: bytes, passphrase: Passphrase) -> PrivateKey:
     raise UsageError(f"{path} is {kind_of(key)}, which dray does not take", hint=_NOT_ONE)
 
 
+def _unreadable(path: Path, data: bytes) -> UsageError:
+    for mark, (message, hint) in _OTHERS.items():
+        if data.startswith(mark) or (len(mark) > 1 and mark in data):
+            return UsageError(f"{path} {message}, not a private key that dray reads", hint=hint)
+    if fips.is_on():
+        hint = "write it anew: openssl pkcs8 -topk8 -v2 aes-256-cbc -v2prf hmacWithSHA256"
+        return UsageError(f"--fips: {path} cannot be read with what is approved", hint=hint)
+    return UsageError(f"{path} is not a private key that can be read", hint=_NOT_ONE)
+
+
 def _decrypted(path: Path, data: bytes, passphrase: Passphrase) -> object:
+    if cosignkey.is_cosign(data):
+        return load_der_private_key(cosignkey.open_key(path, data, passphrase.find), None)
+    if b"Proc-Type: 4,ENCRYPTED" in data:
+        fips.refuse(f"{path} is encrypted with a key made by MD5, which")
     try:
         return load_pem_private_key(data, None)
     except TypeError:  # how cryptography says that the key is encrypted
@@ -181,6 +210,12 @@ def _sign_with(key: PrivateKey) -> Callable[[bytes], bytes]:
     if isinstance(key, Ed25519PrivateKey):
         return key.sign
     return lambda data: key.sign(data, ECDSA(SHA256()))
+
+
+def check_approved(algorithm: str, what: str = "a key") -> None:
+    """Raise :class:`UsageError` in FIPS mode for a key of another algorithm than P-256."""
+    if not fips.takes(algorithm):
+        fips.refuse(f"{what} of the kind {algorithm}")
 
 
 def check_name(name: str) -> None:

@@ -103,7 +103,11 @@ def test_private_keys_are_made_and_loaded_by_one_file_for_each_purpose() -> None
     used = {name(path): sorted(identifiers(path) & KEY_NAMES) for path in SOURCES}
     assert {path: names for path, names in used.items() if names} == {
         "bundler/chunkkeys.py": ["generate_private_key"],
-        "bundler/signing.py": ["generate_private_key", "load_pem_private_key"],
+        "bundler/signing.py": [
+            "generate_private_key",
+            "load_der_private_key",
+            "load_pem_private_key",
+        ],
         "importer/decryptkey.py": ["load_pem_private_key"],
     }
 

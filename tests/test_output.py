@@ -93,7 +93,7 @@ def test_what_is_missing_is_one_line_for_each_medium(bundle: Bundle, dray: Any) 
 
 def test_a_second_signature_is_the_same_on_every_medium(bundle: Bundle) -> None:
     root = bundle.folders[0].parent
-    written = countersign.add(root, keys.signer("second"), bundle.trust, None)
+    written = countersign.add(countersign.read(root, bundle.trust, None), keys.signer("second"))
     assert sorted(path.parent for path in written) == sorted(bundle.folders * 2)
     for name in {path.name for path in written}:
         assert len({(folder / name).read_bytes() for folder in bundle.folders}) == 1

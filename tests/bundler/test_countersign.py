@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bundle import instant
-from bundle.errors import NotTrusted, UsageError, VerificationError
+from bundle.errors import GateRefused, NotTrusted, UsageError, VerificationError
 from bundle.media import Media
 from bundle.quorum import Stream
 from bundle.unseal import unseal
@@ -60,6 +60,10 @@ def bundle(sealed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     return shutil.copytree(sealed, tmp_path / BUNDLE)
 
 
+def add(folder: Path, one: Signer, trust: Path | None, pub: Path | None) -> list[Path]:
+    return countersign.add(countersign.read(folder, trust, pub), one)
+
+
 def trust(folder: Path, *names: str, threshold: int = 1) -> Path:
     path = folder / "trust.json"
     streams = {"prod": Stream.of(names, threshold)}
@@ -77,7 +81,7 @@ def test_two_signatures_satisfy_a_rule_of_two(bundle: Path, tmp_path: Path) -> N
     with pytest.raises(NotTrusted, match="1 missing"):
         unseal(Media.find([bundle]), rule, keys.NOW)
     before = {path: path.read_bytes() for path in bundle.rglob("*") if path.is_file()}
-    written = countersign.add(bundle, signer("second"), file, None)
+    written = add(bundle, signer("second"), file, None)
     assert unseal(Media.find([bundle]), rule, keys.NOW).signers.names == ("first", "second")
     assert sorted(path.name for path in written) == sorted(
         [f"{BUNDLE}.manifest.json.second.{end}" for end in ("sig", "sigstore.json")] * 2
@@ -90,7 +94,7 @@ def test_what_nobody_trusted_has_signed_gets_no_second_signature(
 ) -> None:
     file = trust(tmp_path, "stranger")
     with pytest.raises(NotTrusted, match="no trusted key signed this"):
-        countersign.add(bundle, signer("second"), file, None)
+        add(bundle, signer("second"), file, None)
     assert not list(bundle.rglob("*.second.*"))
 
 
@@ -98,14 +102,14 @@ def test_a_manifest_that_was_changed_gets_no_second_signature(bundle: Path, tmp_
     for path in bundle.rglob("*.manifest.json"):
         path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(NotTrusted, match="other bytes"):
-        countersign.add(bundle, signer("second"), trust(tmp_path, "first"), None)
+        add(bundle, signer("second"), trust(tmp_path, "first"), None)
 
 
 def test_one_changed_copy_is_enough_to_refuse(bundle: Path, tmp_path: Path) -> None:
     path = sorted(bundle.rglob("*.manifest.json"))[1]
     path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(NotTrusted):
-        countersign.add(bundle, signer("second"), trust(tmp_path, "first"), None)
+        add(bundle, signer("second"), trust(tmp_path, "first"), None)
 
 
 def test_two_manifests_that_are_both_signed_are_refused(bundle: Path, tmp_path: Path) -> None:
@@ -115,7 +119,7 @@ def test_two_manifests_that_are_both_signed_are_refused(bundle: Path, tmp_path: 
     for name, content in keys.signer("first").files(path.name, other).items():
         (path.parent / name).write_bytes(content)
     with pytest.raises(VerificationError, match="different manifests"):
-        countersign.add(bundle, signer("second"), trust(tmp_path, "first"), None)
+        add(bundle, signer("second"), trust(tmp_path, "first"), None)
 
 
 def test_an_expired_trust_file_vouches_for_nobody(
@@ -123,7 +127,7 @@ def test_an_expired_trust_file_vouches_for_nobody(
 ) -> None:
     monkeypatch.setattr(instant, "now", lambda: keys.LATER)
     with pytest.raises(NotTrusted, match="expired"):
-        countersign.add(bundle, signer("second"), trust(tmp_path, "first"), None)
+        add(bundle, signer("second"), trust(tmp_path, "first"), None)
 
 
 def test_a_second_person_whose_key_has_the_firsts_name_replaces_nothing(
@@ -132,14 +136,14 @@ def test_a_second_person_whose_key_has_the_firsts_name_replaces_nothing(
     file = trust(tmp_path, "first")
     before = sorted((path, path.read_bytes()) for path in bundle.rglob("*.first.*"))
     with pytest.raises(UsageError, match="another key's signature has the name first") as caught:
-        countersign.add(bundle, signer("first", key="second"), file, None)
+        add(bundle, signer("first", key="second"), file, None)
     assert "rename your key file" in caught.value.hint
     assert sorted((path, path.read_bytes()) for path in bundle.rglob("*.first.*")) == before
 
 
 def test_the_same_person_may_sign_again(bundle: Path, tmp_path: Path) -> None:
     file = trust(tmp_path, "first")
-    assert countersign.add(bundle, signer("first"), file, None)
+    assert add(bundle, signer("first"), file, None)
     unseal(Media.find([bundle]), keys.trust(keys.signer("first")), keys.NOW)
 
 
@@ -148,10 +152,75 @@ def test_a_broken_signature_file_is_nobodys_and_may_be_replaced(
 ) -> None:
     for path in bundle.rglob("*.manifest.json"):
         path.with_name(f"{path.name}.second.sigstore.json").write_bytes(b"broken")
-    assert countersign.add(bundle, signer("second"), trust(tmp_path, "first"), None)
+    assert add(bundle, signer("second"), trust(tmp_path, "first"), None)
 
 
 def test_one_public_key_is_enough_to_know_the_first_signer(bundle: Path, tmp_path: Path) -> None:
     pub = tmp_path / "first.pub"
     pub.write_text(keys.signer("first").public_key.pem)
-    assert countersign.add(bundle, signer("second"), None, pub)
+    assert add(bundle, signer("second"), None, pub)
+
+
+def draft(bundle: Path, tmp_path: Path) -> countersign.Draft:
+    return countersign.read(bundle, trust(tmp_path, "first"), None)
+
+
+def test_one_medium_of_several_is_enough(bundle: Path, tmp_path: Path) -> None:
+    medium = shutil.copytree(sorted(path for path in bundle.iterdir())[1], tmp_path / "drive")
+    here = draft(medium, tmp_path)
+    assert (here.signers, len(here.places)) == (("first",), 1)
+    assert {path.parent for path in countersign.add(here, signer("second"))} == {medium}
+    assert here.lock().digest == here.manifest.lock == LOCK.digest
+
+
+def test_a_read_only_medium_is_signed_elsewhere(bundle: Path, tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in bundle.rglob("*") if path.is_file()}
+    written = countersign.add(draft(bundle, tmp_path), signer("second"), tmp_path / "a" / "b")
+    assert sorted(path.name for path in (tmp_path / "a/b").iterdir()) == sorted(
+        path.name for path in written
+    )
+    assert {path: path.read_bytes() for path in bundle.rglob("*") if path.is_file()} == before
+    for path in written:
+        for medium in bundle.iterdir():
+            shutil.copy(path, medium)
+    rule = keys.trust(
+        keys.signer("first"),
+        keys.signer("second"),
+        streams={"prod": Stream.of(("first", "second"), 2)},
+    )
+    assert unseal(Media.find([bundle]), rule, keys.NOW).signers.names == ("first", "second")
+
+
+def test_a_bundle_that_was_renamed_gets_no_signature(bundle: Path, tmp_path: Path) -> None:
+    for path in sorted(bundle.rglob(f"{BUNDLE}.*")):
+        path.rename(path.with_name(path.name.replace(BUNDLE, "prod-000099")))
+    with pytest.raises(VerificationError, match="what was signed is"):
+        draft(bundle, tmp_path)
+
+
+def test_what_was_read_out_on_the_telephone_is_what_is_signed(bundle: Path, tmp_path: Path) -> None:
+    here = draft(bundle, tmp_path)
+    digits = here.digest.hex
+    spoken = "-".join(digits[start : start + 4] for start in range(0, 24, 4))
+    for expected in (str(here.digest), digits[:20], spoken.upper(), digits):
+        countersign.check_expected(here, expected)
+    for other in (digits[::-1], "0" * 20, digits[:20] + "g0"[digits[20] == "g"]):
+        with pytest.raises((GateRefused, UsageError)):
+            countersign.check_expected(here, other)
+    for vague in (digits[:19], "", "sha256:"):
+        with pytest.raises(UsageError, match="not a digest to expect"):
+            countersign.check_expected(here, vague)
+
+
+def test_only_what_is_of_the_reviewed_lock_is_signed(bundle: Path, tmp_path: Path) -> None:
+    here = draft(bundle, tmp_path)
+    reviewed = tmp_path / "reviewed.lock.yaml"
+    reviewed.write_bytes(LOCK.text)
+    countersign.check_lock(here, reviewed)
+    reviewed.write_bytes(lock(locked("one", DATA), locked("two", noise("two", 99))).text)
+    with pytest.raises(GateRefused, match=r"is not of the lock .*removed: "):
+        countersign.check_lock(here, reviewed)
+    for path in bundle.rglob("*.lock.yaml"):
+        path.write_bytes(reviewed.read_bytes())
+    with pytest.raises(VerificationError, match="not the lock that the manifest names"):
+        countersign.check_lock(here, reviewed)

@@ -103,7 +103,14 @@ OPENSSL_KEYS = {
     "p256 with its parameters": ["ecparam", "-name", "prime256v1", "-genkey"],
     "ed25519": ["genpkey", "-algorithm", "ED25519"],
     "p256 encrypted": [*OF_P256, "-aes256", "-pass", f"pass:{SECRET}"],
+    "p256 as SEC1": ["ecparam", "-name", "prime256v1", "-genkey", "-noout"],
 }
+AGAIN = {
+    "with scrypt": ["pkcs8", "-topk8", "-scrypt"],
+    "with triple DES": ["pkcs8", "-topk8", "-v2", "des3"],
+    "as SEC1 by way of MD5": ["ec", "-aes256"],
+}
+"""How openssl encrypts a key file that is there."""
 
 
 @pytest.mark.server
@@ -116,6 +123,20 @@ def test_keys_made_by_openssl_are_accepted(kind: str, tmp_path: Path) -> None:
     loaded, warning = load(path, passphrase=RIGHT)
     assert verify(loaded.public_key, loaded.sign(DATA), DATA)
     assert warning == ""
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("way", AGAIN)
+def test_keys_that_openssl_encrypted_are_accepted(way: str, tmp_path: Path) -> None:
+    pair = generate(tmp_path, "alice", passphrase=None)
+    path = tmp_path / "again.pem"
+    secret = ["-passout", f"pass:{SECRET}"]
+    words = [programs.require("openssl"), *AGAIN[way], "-in", pair.private, "-out", path, *secret]
+    subprocess.run([*map(str, words)], check=True, capture_output=True)
+    loaded, _warning = load(path, passphrase=RIGHT)
+    assert loaded.public_key == pair.public_key
+    with pytest.raises(UsageError, match="wrong passphrase"):
+        load(path, passphrase=Passphrase(environ={"DRAY_KEY_PASSPHRASE": "wrong"}))
 
 
 @pytest.mark.parametrize("there", ["alice.key", "alice.pub"])
@@ -223,13 +244,19 @@ def test_a_key_that_others_may_read_brings_a_warning(tmp_path: Path) -> None:
     assert "chmod 600" in warning
 
 
-COSIGN = b"-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\nAA==\n"
+def pem(label: str) -> bytes:
+    return f"-----BEGIN {label}-----\nAA==\n-----END {label}-----\n".encode()
+
+
 NOT_KEYS: dict[str, bytes] = {
-    "cosign's own key file": COSIGN + b"-----END ENCRYPTED SIGSTORE PRIVATE KEY-----\n",
-    "cosign's own": COSIGN.replace(b"SIGSTORE", b"COSIGN"),
+    "its body is not JSON": pem("ENCRYPTED SIGSTORE PRIVATE KEY"),
+    "its body is not JSON in": pem("ENCRYPTED COSIGN PRIVATE KEY"),
     "not a private key": b"",
-    "not a private key that": b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-    "not a private key that can": signer("alice").public_key.pem.encode(),
+    "not a private key that can be read": pem("PRIVATE KEY"),
+    "is a public key": signer("alice").public_key.pem.encode(),
+    "is a certificate": pem("CERTIFICATE"),
+    "is in OpenSSH's own format": pem("OPENSSH PRIVATE KEY"),
+    "is not in PEM": b"\x30\x81\x87\x02\x01\x00",
     "larger than any": b" " * (MAX_BYTES + 1),
 }
 

@@ -18,7 +18,7 @@ from importer import destinations
 from tests.docs import commands
 from tests.docs.document import Block, Session, blocks, matches
 from tests.docs.document import commands as commands_of
-from tests.servers import isolation, rclone
+from tests.servers import isolation, programs, rclone, softhsm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +35,20 @@ ELSEWHERE = {
     "make bench": "takes minutes; measures",
     "pip install .": "what `make` does to prepare these tests",
     "pipx install .": "the same in an environment of its own",
+    "pip install --no-binary cryptography cryptography dray": "builds for minutes: test_fips.py",
+    "openssl fipsinstall -module /usr/lib/x86_64-linux-gnu/ossl-modules/fips.so "
+    "-out /etc/ssl/fipsmodule.cnf": "tests/servers/fips.py runs it",
+    **dict.fromkeys(
+        (
+            "dray sign DIR --signer 'cosign sign-blob --key awskms:///alias/dray "
+            f"{options} --yes -' --signer-pub kms.pub"
+            for options in (
+                "--tlog-upload=false",
+                "--tlog-upload=false --use-signing-config=false --new-bundle-format=false",
+            )
+        ),
+        "tests/bundler/test_signcommand.py runs both with key files: there is no KMS here",
+    ),
     **{
         line: "tests/fixtures/test_byhand.py runs it"
         for block in blocks(ROOT / "docs/emulator.md")
@@ -43,6 +57,8 @@ ELSEWHERE = {
     },
 }
 """Commands in ``sh`` blocks, and why they are not run here."""
+NEEDED = {"signing.md": ("softhsm2-util", "pkcs11-tool")}
+"""Programs that a document's commands are, by its name."""
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +79,8 @@ def registries(ngc: EmulatedNgc) -> str:
 
 def environment(home: Path) -> dict[str, str]:
     own = isolation.own(home)
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    own_programs = str(programs.TOOLS / "bin")
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"], own_programs])
     return {**own, "PATH": path, "LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"}
 
 
@@ -76,6 +93,8 @@ def test_the_document_holds(
     ngc: EmulatedNgc,
     registry: Registry,
 ) -> None:
+    for program in NEEDED.get(document.name, ()):
+        programs.require(program)
     (tmp_path / "s3").mkdir()
     with rclone.serve(tmp_path / "s3") as store:
         (tmp_path / "s3" / "data" / "ngc-models").mkdir()
@@ -85,6 +104,7 @@ def test_the_document_holds(
             "AWS_ACCESS_KEY_ID=…": f"AWS_ACCESS_KEY_ID={store.access_key}",
             "AWS_SECRET_ACCESS_KEY=…": f"AWS_SECRET_ACCESS_KEY={store.secret_key}",
             "nvapi-…": ngc.catalogue.keys["entitled"].secret,
+            "/usr/lib/softhsm/libsofthsm2.so": str(softhsm.module()),
             "/srv": f"{tmp_path}/srv",
             "/mnt": f"{tmp_path}/mnt",
         }

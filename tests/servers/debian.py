@@ -109,3 +109,39 @@ def _run(command: Sequence[str], env: Mapping[str, str], cwd: Path | None = None
         msg = f"{command[0]} {command[1]} failed: {done.stderr.strip()[-500:]}"
         raise AptError(msg)
     return done.stdout
+
+
+def unpack_from(suite: str, package: str, folder: Path, env: Mapping[str, str]) -> None:
+    """Unpack one package of another release of Debian below ``folder/root``, from this machine's
+    own mirrors; nothing of the system is changed. Raises :class:`AptError`.
+    """
+    places, lists = folder / "sources.list", folder / "lists"
+    (lists / "partial").mkdir(parents=True, exist_ok=True)
+    mirrors = sorted({mirror for text in _sources() for mirror in _MIRROR.findall(text)})
+    key = "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]"
+    places.write_text("".join(f"deb {key} {mirror} {suite} main\n" for mirror in mirrors))
+    options = {
+        "Dir::Etc::sourcelist": places,
+        "Dir::Etc::sourceparts": "-",
+        "Dir::State::lists": lists,
+        "Dir::Cache": folder,
+        "APT::Sandbox::User": "root",
+    }
+    words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+    _run(["apt-get", *words, "update", "-q"], env)
+    _run(["apt-get", *words, "download", "-q", package], env, cwd=folder)
+    for deb in folder.glob("*.deb"):
+        _run(["dpkg-deb", "-x", str(deb), str(folder / "root")], env)
+        deb.unlink()
+
+
+_MIRROR = re.compile(r"https?://\S+/debian(?=\s|/?$)", re.MULTILINE)
+
+
+def _sources() -> Iterator[str]:
+    folder = Path("/etc/apt")
+    for path in (folder / "sources.list", *sorted((folder / "sources.list.d").glob("*"))):
+        if path.is_file():
+            yield "\n".join(
+                line for line in path.read_text().splitlines() if not line.startswith("#")
+            )

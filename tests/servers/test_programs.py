@@ -115,7 +115,7 @@ def test_clones_share_what_was_built(environment: dict[str, str], folder: str) -
 def test_a_go_program_of_another_version_is_built_anew(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def build(package: str) -> None:
+    def build(package: str, _name: str) -> None:
         (elsewhere / "bin").mkdir(exist_ok=True)
         built = elsewhere / "bin" / "no-such-client"
         built.write_text(package)
