@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from bundle.artifact import PLATFORM, TAG, path_fault
 from bundle.decode import Fields
 from bundle.digest import Digest
-from bundler import nimprofiles, reference
+from bundler import ngcnames, nimprofiles, reference
 from bundler.reference import NamingError
 from bundler.tagpattern import TagPattern
 
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 CHART_NAME = r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?"
 CHART_VERSION = r"v?[0-9]+(?:\.[0-9]+){0,2}(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?"
 """A version that Helm takes for one (SemVer 2, a leading v and missing parts allowed); no range."""
-NGC_WORD = r"[A-Za-z0-9][A-Za-z0-9._-]*"
-NGC_VERSION = r"[A-Za-z0-9][A-Za-z0-9._+~-]*"
 HF_REPO = r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*"
 HF_PATTERN = r"[^/\\\x00-\x1f\x7f-\x9f][^\\\x00-\x1f\x7f-\x9f]{0,899}"
 ALL: Literal["all"] = "all"
@@ -85,7 +83,7 @@ class ChartEntry:
 
 @dataclass(frozen=True, slots=True)
 class NgcEntry:
-    """A model or a resource of NGC in one exact version; ``team`` may be empty."""
+    """A model or a resource of NGC in one version, or the ``latest``; ``team`` may be empty."""
 
     kind: NgcKind
     org: str
@@ -253,10 +251,15 @@ def chart(value: object, path: Path, context: Context) -> ChartEntry:
     where = context.document.where(path)
     if isinstance(value, str):
         return _oci_chart(value, path, where, context)
-    known = ("repo", "name", "version", "images", "answers", "values")
+    of_ngc = isinstance(value, dict) and "ngc" in value
+    which = ("ngc",) if of_ngc else ("repo", "name", "version")
+    known = (*which, "images", "answers", "values")
     fields = fields_of(value, path, context.document, known)
-    repo, name = fields.text("repo"), fields.text("name", pattern=CHART_NAME, limit=200)
-    version = _exact(fields.text("version"), (*path, "version"), context)
+    if of_ngc:
+        repo, name, version = _ngc_chart(fields, context)
+    else:
+        repo, name = fields.text("repo"), fields.text("name", pattern=CHART_NAME, limit=200)
+        version = _exact(fields.text("version"), (*path, "version"), context)
     images = fields.text("images", "none", choices=("none", "discover"))
     images = "" if images == "none" else images
     repo_path = (*path, "repo")
@@ -271,6 +274,13 @@ def chart(value: object, path: Path, context: Context) -> ChartEntry:
             raise fields.wrong(key, "is for the images of the chart, which are not asked for", hint)
     answers, values = _answers(fields, context), _values(fields)
     return ChartEntry(repo.rstrip("/"), name, version, images, where, answers, values)
+
+
+def _ngc_chart(fields: Fields, context: Context) -> tuple[str, str, str]:
+    named = ngcnames.read(fields, "chart")
+    if not re.fullmatch(CHART_NAME, named.name):
+        raise fields.wrong("ngc", "is not the name of a chart", "charts have no capital letters")
+    return named.repo, named.name, _exact(named.version, (*fields.path, "ngc"), context)
 
 
 def _answers(fields: Fields, context: Context) -> dict[str, str]:
@@ -340,15 +350,10 @@ def _ngc(value: object, path: Path, context: Context, kind: NgcKind) -> NgcEntry
     hint = f"write ngc: org/{kind}:version, or ngc: org/team/{kind}:version"
     if isinstance(value, str):
         raise context.document.fault(path, "must be a mapping, not text", hint)
-    fields = fields_of(value, path, context.document, ("ngc",))
-    head, colon, version = fields.text("ngc").partition(":")
-    words = head.split("/")
-    if len(words) not in {2, 3} or not all(re.fullmatch(NGC_WORD, word) for word in words):
-        raise fields.wrong("ngc", f"is not the name of a {kind}", hint)
-    if not colon or version == "latest" or not re.fullmatch(NGC_VERSION, version):
-        raise fields.wrong("ngc", "has no exact version", hint)
-    org, team, name = words if len(words) == 3 else (words[0], "", words[1])
-    return NgcEntry(kind, org, team, name, version, context.document.where(path))
+    named = ngcnames.read(fields_of(value, path, context.document, ("ngc",)), kind)
+    if named.version == ngcnames.LATEST:
+        context.warn(path, "'latest' is a label that moves; the lock pins what it is that day")
+    return NgcEntry(kind, *named, context.document.where(path))
 
 
 def file(value: object, path: Path, context: Context) -> FileEntry:

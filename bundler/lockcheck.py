@@ -11,13 +11,15 @@ from bundle.errors import DrayError, NotFound, SourceError, UsageError
 from bundle.progress import counted
 from bundler import oci
 from bundler.filecheck import OK, Found, check_https, check_hub, check_ngc
+from bundler.ngcnames import LATEST
+from bundler.sources.ngc_api import Item
 from bundler.tagpattern import TagPattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bundle.digest import Digest
-    from bundler.entries import ImageEntry
+    from bundler.entries import ImageEntry, NgcEntry
     from bundler.lock import Lock, LockedArtifact
     from bundler.resolve import Upstreams
     from bundler.spec import Spec
@@ -52,11 +54,13 @@ def check(lock: Lock, spec: Spec, upstreams: Upstreams) -> list[Row]:
     """
     known = {locked.artifact.name for locked in lock.artifacts}
     patterns = [entry for entry in spec.images if entry.tags]
+    labels = [e for e in (*spec.models, *spec.resources) if e.version == LATEST]
     upstreams.ready()
     with ThreadPoolExecutor(PARALLEL, "check") as pool:
         rows = list(pool.map(lambda locked: _row(locked, upstreams), lock.artifacts))
         newer = pool.map(lambda entry: _newer(entry, known, upstreams), patterns)
-        return rows + [row for found in newer for row in found]
+        labelled = pool.map(lambda entry: _label(entry, known, upstreams), labels)
+        return rows + [row for found in (*newer, *labelled) for row in found]
 
 
 def failure(rows: Sequence[Row], *, strict: bool) -> DrayError | None:
@@ -115,6 +119,17 @@ def _newer(entry: ImageEntry, known: set[str], upstreams: Upstreams) -> list[Row
     names = [f"{entry.name}:{tag}" for tag in tags]
     why = f"matches {entry.tags!r} and is not in the lock"
     return [Row("image", name, "newer", why) for name in names if name not in known]
+
+
+def _label(entry: NgcEntry, known: set[str], upstreams: Upstreams) -> list[Row]:
+    """Return a row when NGC calls another version the latest than the one in the lock."""
+    try:
+        now = upstreams.ngc.exact(Item.named(entry))
+    except DrayError as error:
+        return [Row(entry.kind, f"ngc/{entry}", "unknown", _failed(error).why)]
+    name = f"ngc/{now.address}:{now.version}"
+    why = f"is what {LATEST!r} stands for now"
+    return [] if name in known else [Row(entry.kind, name, "newer", why)]
 
 
 # -- images and charts in registries --------------------------------------------------------------

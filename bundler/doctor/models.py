@@ -31,11 +31,12 @@ def probe(
     explain: Callable[[DrayError], DrayError] = lambda error: error,
 ) -> None:
     """Ask for everything that a download asks for, but one byte of one file."""
-    named = NgcItem(f"{entry.kind}s", entry.org, entry.team, entry.name, entry.version)
+    named = NgcItem.named(entry)
     step = SEEN
     try:
         _seen(item, named, upstreams)
         step = VERSION
+        named = upstreams.ngc.exact(named)
         facts = upstreams.ngc.either(named, lambda api: version_facts(api, named))
         item.ok(VERSION)
         step = ACCESS

@@ -10,14 +10,15 @@ from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
 from bundle.digest import Digest
-from bundle.errors import NotFound, SourceError, UsageError
+from bundle.errors import NotFound, SourceError
 from bundle.transfer import resume
+from bundler.ngcnames import LATEST
 from bundler.sources import fileset, ngc_signature
 from bundler.sources.fileset import File, Identity
 from bundler.sources.keyring import Keyring
 from bundler.sources.ngc_api import Item, NgcApi, StatusError
 from bundler.sources.ngc_auth import Authorization
-from bundler.sources.ngc_listing import Facts, Listed, listing, status_fault, version_facts
+from bundler.sources.ngc_listing import Facts, Listed, latest, listing, status_fault, version_facts
 from bundler.sources.ngc_login import Login
 from bundler.sources.ngc_urls import opener
 
@@ -62,12 +63,8 @@ class NgcSource:
         what NGC does not show to this key, and :class:`SourceError` for a refusal, and for a
         listing that contradicts itself.
         """
-        item = Item(f"{entry.kind}s", entry.org, entry.team, entry.name, entry.version)
-        if item.version.lower() == "latest":
-            raise UsageError(
-                f"{entry.where}: {item} names no version",
-                hint="a label moves: name the version that it stands for today",
-            )
+        item = Item.named(entry)
+        label, item = item.version, self.exact(item)
         api, facts, found = self._listed(item)
         taken = found if only is None else _some(found, only, item)
         files = [self._file(api, item, listed) for listed in taken]
@@ -79,6 +76,8 @@ class NgcSource:
             version=item.version,
         )
         notes = _notes(files)
+        if label != item.version:
+            notes["label"] = f"{label!r} was {item.version} when this was locked"
         if len(taken) < len(found):
             notes["partial"] = f"{len(taken)} of the version's {len(found)} files"
         built = fileset.build(identity, files, origin=item.origin, notes=notes)
@@ -87,6 +86,12 @@ class NgcSource:
     def files(self, item: Item) -> list[Listed]:
         """Return what NGC lists of a version; raises as :meth:`resolve` does."""
         return self._listed(item)[2]
+
+    def exact(self, item: Item) -> Item:
+        """Return the version that the label ``latest`` stands for today; others as they are."""
+        if item.version != LATEST:
+            return item
+        return replace(item, version=self._told(item, lambda api: latest(api, item)))
 
     def is_signed(self, item: Item) -> bool:
         """Return whether NGC says that the version is signed; raises as :meth:`resolve` does."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from bundle.http import Http, Response
+    from bundler.entries import NgcEntry
     from bundler.sources.ngc_auth import Authorization
 
 WARNING: Final = "nv-ngc-response-warning-message"
@@ -40,6 +41,11 @@ class Item:
         if self.kind == "repos":
             return f"nvcr.io/{self.address}"
         return f"{self.kind[:-1]} {self.address}:{self.version}"
+
+    @classmethod
+    def named(cls, entry: NgcEntry) -> Item:
+        """Return what an entry of the spec names."""
+        return cls(f"{entry.kind}s", entry.org, entry.team, entry.name, entry.version)
 
     @classmethod
     def of(cls, origin: Origin) -> Item:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 import difflib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from bundle.decode import Fields, spell
 from bundle.digest import Digest
-from bundle.errors import SourceError
+from bundle.errors import NotFound, SourceError
+from bundler import ngcnames
 from bundler.sources import fileset
 
 if TYPE_CHECKING:
@@ -50,10 +52,7 @@ def version_facts(api: NgcApi, item: Item) -> Facts:
     version = fields.child(f"{item.word}Version")
     if version.text("versionId", item.version) != item.version:
         raise SourceError(f"NGC answers about another version than {item}")
-    about = fields.child(item.word)
-    for key, wanted in (("name", item.name), ("orgName", item.org), ("teamName", item.team)):
-        if (about.raw(key, None) or wanted) != wanted:
-            raise SourceError(f"NGC answers about another {key} than that of {item}")
+    _check_same(fields.child(item.word), item)
     if (state := version.text("status")) != DONE:
         raise SourceError(
             f"{item} is not complete: {state[:40]!r}",
@@ -66,6 +65,27 @@ def version_facts(api: NgcApi, item: Item) -> Facts:
         size=version.integer("totalSizeInBytes") if "totalSizeInBytes" in version else None,
         signed=_signed(version),
     )
+
+
+def latest(api: NgcApi, item: Item) -> str:
+    """Return the version that NGC calls the latest of a model or a resource."""
+    body = api.get(item, item.path(guest=api.guest), {"resolve-labels": "false"})
+    about = _fields(body, item).child(item.word)
+    _check_same(about, item)
+    found = about.raw("latestVersionIdStr", None)
+    if not found or not isinstance(found, str):
+        raise NotFound(f"NGC names no latest version of {item}", hint="name a version")
+    if not re.fullmatch(ngcnames.VERSION, found) or found == ngcnames.LATEST:
+        raise SourceError(
+            f"NGC calls the latest version of {item} {found[:60]!r}, which is no name"
+        )
+    return found
+
+
+def _check_same(about: Fields, item: Item) -> None:
+    for key, wanted in (("name", item.name), ("orgName", item.org), ("teamName", item.team)):
+        if (about.raw(key, None) or wanted) != wanted:
+            raise SourceError(f"NGC answers about another {key} than that of {item}")
 
 
 def _signed(version: Fields) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import parse_qsl
 
 from bundle.artifact import path_fault
-from bundler.entries import NGC_VERSION, NGC_WORD
+from bundler import ngcnames
 from bundler.sources import plaintree
 
 if TYPE_CHECKING:
@@ -149,8 +149,8 @@ def weight(uri: str) -> Weight:
     head, _, query = uri.removeprefix("ngc://").partition("?")
     where, _, version = head.partition(":")
     words = where.split("/")
-    good = len(words) in {2, 3} and all(re.fullmatch(NGC_WORD, word) for word in words)
-    if not good or not re.fullmatch(NGC_VERSION, version):
+    good = len(words) in {2, 3} and all(re.fullmatch(ngcnames.WORD, word) for word in words)
+    if not good or not re.fullmatch(ngcnames.VERSION, version):
         raise ValueError(f"{uri[:200]!r} names no version of an NGC model")
     file = _file(query, uri) if query else ""
     return Weight(words[0], words[1] if len(words) == 3 else "", words[-1], version, file)

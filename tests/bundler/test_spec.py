@@ -136,6 +136,10 @@ def test_a_reference_comes_in_its_parts() -> None:
 @pytest.mark.parametrize(
     ("line", "warning"),
     [
+        (
+            "models: [{ngc: a/b:latest}]",
+            "dray.yaml:3:10: models[0]: 'latest' is a label that moves",
+        ),
         ("images: [nvcr.io/a/b:latest]", "dray.yaml:3:10: images[0]: 'latest' is a moving tag"),
         ("images: [{name: nvcr.io/a/b, tag: latest-py3}]", "images[0].name: 'latest-py3' is a mov"),
         (
@@ -188,3 +192,12 @@ def test_the_answers_and_values_of_a_chart_are_read() -> None:
     assert chart.answers == {"values.yaml: image": "nvcr.io/a/b:1", "values.yaml: x.y": "skip"}
     values = {"driver": {"usePrecompiled": True, "version": "570", "scale": 1.5}}
     assert chart.values == values
+
+
+def test_a_chart_of_ngc_is_one_of_its_helm_repositories() -> None:
+    text = "charts: [{ngc: nvidia/tao/tao-toolkit-api:5.5.0}, {ngc: nvidia/gpu-operator:v25.3.0}]"
+    found = read(HEAD + text).charts
+    assert [(chart.repo, chart.name, chart.version) for chart in found] == [
+        ("https://helm.ngc.nvidia.com/nvidia/tao", "tao-toolkit-api", "5.5.0"),
+        ("https://helm.ngc.nvidia.com/nvidia", "gpu-operator", "v25.3.0"),
+    ]

@@ -207,3 +207,13 @@ def test_a_check_needs_the_lock_of_this_spec(desk: Desk, locked: Desk) -> None:
 @pytest.mark.parametrize("options", [["--check", "--update"], ["--check", "--why"], ["--strict"]])
 def test_options_that_exclude_each_other_are_refused(desk: Desk, options: list[str]) -> None:
     assert "exclude each other" in desk.dray("lock", "dray.yaml", *options, code=2).err
+
+
+def test_a_label_that_stands_for_another_version_now_is_news(desk: Desk, ngc: EmulatedNgc) -> None:
+    quickstart = "nvidia/riva_quickstart"
+    desk.lock(resources=[{"ngc": f"{quickstart}:latest"}], registries=ngc.registries)
+    assert news(check(desk)) == {}
+    kept = ngc.catalogue.filesets["resources", quickstart]
+    ngc.catalogue.add_files("resources", quickstart, "2.19.0", kept.versions["2.18.0"].files)
+    name = f"ngc/{quickstart}:2.19.0"
+    assert news(check(desk)) == {name: ("newer", "is what 'latest' stands for now")}

@@ -92,7 +92,7 @@ CHARTS = (
         values=st.dictionaries(text("[a-z]{1,9}"), st.booleans() | st.integers(0, 9), max_size=3),
     )
 )
-MODELS = objects({"ngc": NGC}).filter(lambda entry: not entry["ngc"].endswith(":latest"))
+MODELS = objects({"ngc": NGC})
 FILES = objects(
     {"url": URLS, "sha256": HEX | DIGESTS}, path=FILE_PATHS, size=st.integers(0, 2**53 - 1)
 )
