@@ -10,6 +10,7 @@ from urllib.parse import quote, urljoin
 
 from bundle.errors import SourceError
 from bundle.hosts import origin
+from bundle.http import REDIRECTS
 from bundle.whole import Whole
 from bundler.sources.address import contact
 from bundler.sources.ngc_api import ItemAccess, StatusError
@@ -175,6 +176,14 @@ class _First(ItemAccess):
 
 
 def _by_redirect(api: NgcApi, item: Item, path: str, refused: StatusError) -> _Download:
+    """Return where the other path leads, asked once: the file is fetched in many ranges."""
     tail = f"{item.version_tail}/files/{quote(path)}"
     url = api.url(item.path(tail, guest=api.guest))
-    return _Download(url, _First(api, item, refused), api.authorization.headers)
+    first, headers = _First(api, item, refused), api.authorization.headers
+    ok = {206, *REDIRECTS}
+    sent = {"Range": "bytes=0-0", **headers}
+    answer = api.http.request("GET", url, headers=sent, ok=ok, access=first)
+    target = urljoin(url, answer.headers.get("Location", ""))
+    if answer.status == 206 or origin(target) == origin(url):  # it hands the file out itself
+        return _Download(url, first, headers)
+    return _Download(contact(api.http, target), Signed(f"{path} of {item}"))

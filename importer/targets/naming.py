@@ -66,7 +66,7 @@ class Naming:
 
     ``layout`` ``nim`` names objects as a NIM looks for them in its mirror (NVIDIA NIM docs,
     "Repository Override"): each by its percent-encoded source, in no folder. ``nim-cache`` is the
-    folder at a NIM's ``NIM_CACHE_PATH`` (docs/adr/0009-nim-cache.md).
+    folder at a NIM's ``NIM_CACHE_PATH`` (docs/adr/0011-nim-cache.md).
     """
 
     prefix: str = ""

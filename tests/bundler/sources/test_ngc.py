@@ -15,6 +15,7 @@ from bundler.sources.keyring import GUEST, Keyring
 from bundler.sources.ngc import NgcSource
 from bundler.sources.ngc_api import Item
 from fixtures.content import fileset
+from fixtures.ngc.world import API
 from tests.bundler.sources.items import (
     CITRINET,
     DETECTOR,
@@ -146,6 +147,23 @@ def test_a_file_without_a_digest_is_hashed_once_and_marked(http: Http, ngc: Emul
     assert content.content.digest == blob.versions[entry.version].files["model.riva"].digest
     assert content.unvouched
     assert "1 of 1 files" in locked.artifact.notes["unvouched"]
+
+
+def test_the_redirect_of_a_file_is_followed_once_for_all_its_ranges(
+    http: Http, ngc: EmulatedNgc, catalogue: Catalogue
+) -> None:
+    files = fileset("weights", {"weights.bin": 5000})
+    catalogue.add_files("models", "nim/meta/big", "1", files)
+    source = NgcSource(http)
+    locked = source.resolve(NgcEntry("model", "nim", "meta", "big", "1"))
+    open_at = source.opener(locked, file_of(locked, "weights.bin"))
+    found = b""
+    for start in range(0, 5000, 1000):
+        with open_at(start, start + 1000) as blocks:
+            found += b"".join(blocks)
+    assert Digest.of(found) == files["weights.bin"].digest
+    asked = [e for e in ngc.requests if e.site == API and e.path.endswith("/files/weights.bin")]
+    assert len(asked) == 1
 
 
 def test_an_org_that_lists_no_urls_gives_its_files_one_by_one(
