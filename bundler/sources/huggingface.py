@@ -6,7 +6,7 @@ import fnmatch
 import hashlib
 import os
 import re
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Final
@@ -16,7 +16,7 @@ from bundle.digest import Digest
 from bundle.errors import NotFound, SourceError, UsageError, VerificationError
 from bundle.hosts import is_loopback, is_url
 from bundle.transfer import resume
-from bundle.whole import Whole
+from bundle.whole import Unranged, Whole
 from bundler.lock import Origin
 from bundler.sources import fileset
 from bundler.sources.fileset import File, Identity
@@ -86,9 +86,14 @@ class HuggingFaceSource:
         """
         largest = max(listed, key=lambda item: item.size, default=None)
         if largest is not None and largest.size:
+            open_at = self._opener(repo, commit, largest.path, largest.size)
 
             def first() -> None:
-                with self._opener(repo, commit, largest.path, 1)(0) as blocks:
+                with ExitStack() as stack:
+                    try:
+                        blocks = stack.enter_context(open_at(0, 1))
+                    except Unranged:  # whoever has no ranges sends the whole
+                        blocks = stack.enter_context(open_at(0))
                     next(blocks, b"")
 
             self._http.persist(first)
