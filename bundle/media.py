@@ -68,6 +68,15 @@ class Media:
         folders = dict.fromkeys(folder for there in chunks.values() for folder in there)
         return cls(name, tuple(folders), _list(folders))
 
+    @classmethod
+    def of_manifest(cls, path: Path) -> Media:
+        """Return the bundle of this manifest file, with what else of it lies in its folder."""
+        match = _MANIFEST.fullmatch(path.name)
+        if match is None:
+            message = f"{path} is not called as a manifest: <stream>-<sequence>.manifest.json"
+            raise UsageError(message, hint="give it its name back, or name the folder it lies in")
+        return cls(match[1], (path.parent,), _list({path.parent: None}))
+
     def places(self, name: str) -> tuple[Path, ...]:
         """Return every folder's file of this name."""
         return self.listing.get(name, ())
@@ -128,7 +137,7 @@ class Media:
 
 
 RECOPY = (
-    "copy this file again from the low side; if it is bad there too, dray export --new re-makes it"
+    "copy this file again from the low side; if it is bad there too, dray repair says what to do"
 )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from bundle import ustar
+from bundle import remedy, ustar
 from bundle.digest import BLOCK, verified
 from bundle.encoding import decode
 from bundle.errors import DrayError, MediaIncomplete, VerificationError
@@ -142,9 +142,9 @@ class MediumBlob:
             raise VerificationError(f"{self.digest.short} is too large for a manifest")
         return b"".join(self.blocks())
 
-    def stored_blocks(self) -> Iterator[bytes]:
-        """Yield the bytes of all parts, of which nothing is verified but the tar around them."""
-        return self._stored(0)
+    def stored_blocks(self, offset: int) -> Iterator[bytes]:
+        """Yield the bytes of the parts from ``offset`` on; only the tar around them is compared."""
+        return self._stored(offset)
 
     def plain_blocks(self) -> Iterator[bytes]:
         """Yield the blob's bytes, decoded and not verified: whoever takes them compares."""
@@ -175,5 +175,8 @@ class MediumBlob:
             try:
                 self.reader.check_part(self.stored, number)
             except DrayError as found:
+                if found.hint == RECOPY:
+                    chunk = self.stored.parts[number].chunk
+                    found.hint = remedy.of_chunk(self.reader.manifest, chunk)
                 return found
         return error

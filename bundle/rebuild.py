@@ -92,7 +92,7 @@ class Rebuild:
         users = ", ".join(self.manifest.users[blob.digest][:3])
         what = f"{name}: nobody has part {number + 1} of {blob.digest.short} of {users}"
         for kind in (TransferError, VerificationError):
-            for error in failures:
+            for error in reversed(failures):
                 if isinstance(error, kind):
                     return type(error)(f"{what}: {error.message}", hint=error.hint)
         return NoSource(what, hint="name bundles that may have it with --from DIR")

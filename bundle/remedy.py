@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
     from bundle.manifest import Manifest
 
+PARITY = "dray repair makes it again; the chunks can be imported without it"
+
 
 def spelled(numbers: Iterable[int]) -> str:
     """Return numbers as ``--chunks`` takes them: ``3,17,20-25``."""
@@ -22,9 +24,15 @@ def spelled(numbers: Iterable[int]) -> str:
     )
 
 
-def low_side(bundle: str, numbers: Iterable[int]) -> str:
-    """Return the command that makes exactly these chunks again, on the low side."""
-    return f"dray export SPEC --chunks {spelled(numbers)} --of {bundle}.manifest.json --to DIR"
+def low_side(manifest: Manifest, numbers: Iterable[int]) -> str:
+    """Return the command for the low side: these chunks again, or a new bundle where none can be.
+
+    The bytes of encrypted chunks depend on random keys that nobody keeps.
+    """
+    if manifest.recipients:
+        return "dray export SPEC --to DIR --encrypt-to KEY --new"
+    name = f"{manifest.name}.manifest.json"
+    return f"dray export SPEC --chunks {spelled(numbers)} --of {name} --to DIR"
 
 
 def of_chunk(manifest: Manifest, number: int) -> str:
@@ -32,5 +40,5 @@ def of_chunk(manifest: Manifest, number: int) -> str:
     if any(number in group.chunks for group in manifest.parity):
         return "dray repair restores it from parity, or says why it cannot"
     return "copy this file again from the low side; if it is bad there too: " + low_side(
-        manifest.name, [number]
+        manifest, [number]
     )

@@ -11,7 +11,7 @@ from bundle.rebuild import cut, start_of
 from bundle.unseal import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from bundle.chunks import StoredBlob
@@ -42,18 +42,14 @@ class Shelf:
             elif blob.encoding == "identity":
                 yield reader.manifest.name, _later(reader, other, start, size, stored=False)
 
-    def plain(self, blob: StoredBlob) -> Iterator[tuple[str, Callable[[], Iterator[bytes]]]]:
-        """Yield the bundles that have the blob, and how to read all of it, decoded."""
-        for reader in self.readers:
-            if (other := reader.manifest.blob.get(blob.digest)) is not None:
-                yield reader.manifest.name, _later(reader, other, 0, blob.size, stored=False)
-
 
 def _later(
     reader: Reader, blob: StoredBlob, start: int, size: int, *, stored: bool
 ) -> Callable[[], Iterator[bytes]]:
-    def read() -> Iterable[bytes]:
+    def read() -> Iterator[bytes]:
         medium = reader.blob(blob.digest)
-        return medium.stored_blocks() if stored else medium.plain_blocks()
+        if stored:
+            return cut(medium.stored_blocks(start), 0, size)
+        return cut(medium.plain_blocks(), start, size)
 
-    return lambda: cut(read(), start, size) if size else iter(())
+    return lambda: read() if size else iter(())

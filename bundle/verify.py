@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bundle import ustar
+from bundle import remedy, ustar
 from bundle.chunks import prefix
 from bundle.digest import BLOCK, Digest, verified
 from bundle.encoding import decode
@@ -118,6 +118,9 @@ class _Run:
         self.prefix = prefix(manifest.index)
         self.report = Report(opened=not self.views.blind)
         self.present: dict[int, tuple[Path, ...]] = {}
+        self._remedies = {c.name: remedy.of_chunk(manifest, c.number) for c in manifest.chunks}
+        parities = (file for group in manifest.parity for file in group.files)
+        self._remedies |= {file.name: remedy.PARITY for file in parities}
 
     # -- names, types, sizes ----------------------------------------------------------------------
 
@@ -355,6 +358,8 @@ class _Run:
     def _bad(
         self, kind: str, path: Path | str, message: str, hint: str, users: tuple[str, ...]
     ) -> None:
+        if hint == RECOPY:
+            hint = self._remedies.get(Path(path).name, hint)
         self.report.bad.append(Finding(kind, _shown(path), message, hint, users))
 
     def _miss(self, name: str, message: str, hint: str, users: tuple[str, ...]) -> None:

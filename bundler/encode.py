@@ -106,10 +106,10 @@ class Encoder:
             with unpinned(what), ThreadPoolExecutor(2, "zstd") as pool:
                 blocks = resume(open_at, size=size, start=plain, what=what, sleep=pause(self.stop))
                 waiting: deque[tuple[int, Future[bytes]]] = deque()
-                for frame in _frames(blocks):
+                for frame in frames(blocks):
                     sha.update(frame)
                     encoding = encoding or _choose(frame)
-                    made = pool.submit(_compress if encoding == "zstd" else bytes, frame)
+                    made = pool.submit(compress if encoding == "zstd" else bytes, frame)
                     waiting.append((len(frame), made))
                     while len(waiting) > AHEAD:
                         plain, stored = self._write(digest, encoding, waiting, plain, stored)
@@ -151,7 +151,8 @@ class Encoder:
         return plain, stored
 
 
-def _frames(blocks: Iterator[bytes]) -> Iterator[bytes]:
+def frames(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Cut a blob into what becomes a frame each."""
     held = bytearray()
     for block in blocks:
         held += block
@@ -163,10 +164,11 @@ def _frames(blocks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _choose(frame: bytes) -> str:
-    return "zstd" if len(_compress(frame)) < GAIN * len(frame) else "identity"
+    return "zstd" if len(compress(frame)) < GAIN * len(frame) else "identity"
 
 
-def _compress(frame: bytes) -> bytes:
+def compress(frame: bytes) -> bytes:
+    """Return one Zstandard frame, the same bytes each time with the same library."""
     import zstandard  # noqa: PLC0415  (only --compress needs it)
 
     return zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compress(frame)

@@ -9,12 +9,14 @@ import click
 
 from bundle.errors import UsageError
 from bundle.options import FILE, FOLDER, command, option, size, stoppable, warn
+from bundler.again import again_options
 from bundler.connect import login_options
 from bundler.signers import signer_options
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from bundler.again import Again
     from bundler.connect import Connect
     from bundler.signers import Chosen
 
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     "folders",
     type=FOLDER,
     multiple=True,
-    required=True,
     metavar="DIR",
     help="Where the bundle goes; several times for several mounted drives.",
 )
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
 @option("--plan", "plan_only", is_flag=True, help="Print the plan, write nothing.")
 @option("--restart", is_flag=True, help="Discard an unfinished export and begin again.")
 @option("--new", "anew", is_flag=True, help="Export again although nothing has changed.")
+@again_options
 @login_options
 def export(  # noqa: PLR0913
     spec: Path,
@@ -87,16 +89,32 @@ def export(  # noqa: PLR0913
     plan_only: bool,
     restart: bool,
     anew: bool,
+    again: Again,
     connect: Connect,
     as_json: bool,
 ) -> None:
-    """Lock (if needed), pull, pack and sign what SPEC names, and read it back."""
+    """Lock (if needed), pull, pack and sign what SPEC names, and read it back.
+
+    With --chunks or --cosign-of it is about a bundle that was exported before.
+    """
     from bundle.manifest import bundle_name
     from bundler import locked, packing, report, run, spread
+    from bundler.again import run as run_again
     from bundler.plan import make
     from bundler.spec import load
 
+    given: dict[str, object] = {
+        "--media": media,
+        "--parity": parity,
+        "--compress": compress,
+        "--plan": plan_only,
+    }
+    given |= {"--restart": restart, "--new": anew, "--encrypt-to": encrypt_to}
+    again.check(folders, given)
     loaded = load(spec)
+    if again.asked:
+        run_again(again, loaded, folders, connect, signing, as_json=as_json)
+        return
     made = locked.current(loaded, connect, write=not plan_only)
     capacities = [size(part) for part in media.split(",") if part.strip()]
     if 0 in capacities:

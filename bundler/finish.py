@@ -92,8 +92,8 @@ def _small_files(plan: Plan, outcome: Outcome, name: str) -> dict[str, bytes]:
         files[f"{name}.decrypt.py"] = paperwork.decrypt_script(name)
     rows = [(chunk.name, chunk.digest) for chunk in outcome.chunks]
     rows += [(file.name, file.digest) for group in outcome.parity for file in group.files]
-    rows += [(file.name, file.digest) for file in outcome.lists]
     rows += [(file, Digest.of(data)) for file, data in files.items()]
+    rows += [(file.name, file.digest) for file in outcome.lists]
     return {**files, f"{name}.sha256sums": paperwork.sha256sums(rows)}
 
 

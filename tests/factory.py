@@ -189,6 +189,7 @@ def build(
     parity: str = "",
     signers: Sequence[Signer] = (),
     lifetime: timedelta = YEAR,
+    spec: bytes = b"spec",
     chunk_size: int = CHUNK,
     recipients: Sequence[PublicKey] = (),
 ) -> Bundle:
@@ -197,7 +198,7 @@ def build(
     With ``recipients`` the chunks are encrypted to them.
     """
     kept = Contents()
-    lock = Lock(STREAM, Digest.of(b"spec"), artifacts(kept))
+    lock = Lock(STREAM, Digest.of(spec), artifacts(kept))
     name = bundle_name(STREAM, sequence)
     with mock.patch.object(packing, "MIN_CHUNK", 1), mock.patch("os.fsync"):
         wanted = spread.parse(parity) if parity else None

@@ -187,7 +187,8 @@ class Repair:
     def _made_of_parts(self, items: Iterable[Item], on_bytes: Count) -> list[Item]:
         """Make one chunk out of parts that are good, here or in other bundles; return it."""
         for item in items:
-            if not item.number or item.name in self._tried:
+            # What is encrypted is no tar of parts: only its own bytes will do.
+            if not item.number or self.manifest.recipients or item.name in self._tried:
                 continue
             self._tried.add(item.name)
             try:

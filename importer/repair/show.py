@@ -27,7 +27,7 @@ def command(manifest: Manifest, names: Iterable[str]) -> str:
     """Return the command that makes these chunks again on the low side; empty without any."""
     wanted = set(names)
     numbers = [chunk.number for chunk in manifest.chunks if chunk.name in wanted]
-    return low_side(manifest.name, numbers) if numbers else ""
+    return low_side(manifest, numbers) if numbers else ""
 
 
 def failure(manifest: Manifest, outcome: Outcome) -> DrayError | None:

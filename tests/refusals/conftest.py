@@ -28,6 +28,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
         "plain": factory.build(root / "plain", sequence=7),
         "packed": factory.build(root / "packed", factory.packable, sequence=7, compress=True),
         "spread": factory.build(root / "spread", sequence=7, media=SPREAD),
+        "parity": factory.build(root / "parity", sequence=7, parity="2"),
         "older": factory.build(
             root / "older", lambda kept: factory.sample(kept, seed="older"), sequence=6
         ),

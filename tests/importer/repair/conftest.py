@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import factory
+from tests import factory, keys
 from tests.importer.repair.drives import MIB, ROOMY, Drives, copied, large
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ KINDS: dict[str, dict[str, object]] = {
     "no parity": {},
     "tiny": {"parity": "2", "chunk_size": factory.CHUNK, "artifacts": factory.sample},
     "packed": {"parity": "4", "compress": True, "artifacts": factory.packable},
+    "encrypted": {"parity": "2", "recipients": [keys.recipient("high").public_key]},
     "one chunk": {"parity": "20+2", "chunk_size": 8 * MIB},
 }
 

@@ -50,7 +50,8 @@ class Drives:
         return next(path for path in self.good if path.name == f"{self.bundle.name}.{ending}")
 
     def chunk(self, number: int) -> Path:
-        return self.path(f"chunk-{number:05d}.tar")
+        name = self.bundle.manifest.chunks[number - 1].name
+        return next(path for path in self.good if path.name == name)
 
     def parity(self, number: int) -> Path:
         return self.path(f"parity-{number:05d}")

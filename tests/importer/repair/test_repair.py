@@ -51,7 +51,9 @@ def test_what_is_good_is_left_alone(drives: Make, kind: str) -> None:
     assert [path.stat().st_mtime_ns for path in made.good] == before
 
 
-@pytest.mark.parametrize("kind", ["one drive", "tiny", "packed", "one chunk", "three drives"])
+@pytest.mark.parametrize(
+    "kind", ["one drive", "tiny", "packed", "one chunk", "three drives", "encrypted"]
+)
 @pytest.mark.parametrize("damage", ["flip", *DAMAGE])
 def test_any_one_chunk_of_a_group_comes_back(drives: Make, kind: str, damage: str) -> None:
     made = drives(kind)
@@ -98,6 +100,16 @@ def test_damage_in_the_same_place_of_two_chunks_is_refused_and_nothing_is_change
     command = "dray export SPEC --chunks 1-2 --of prod-000001.manifest.json --to DIR"
     assert f"on the low side: {command}" in said.out
     assert f"hint: on the low side: {command}" in said.err
+
+
+def test_an_encrypted_chunk_that_is_lost_can_only_be_exported_anew(drives: Make) -> None:
+    made = drives("encrypted")
+    made.flip(made.chunk(1), 1)
+    made.flip(made.chunk(2), 1)
+    before = now(made.root)
+    said = made.repair(code=3)
+    assert "on the low side: dray export SPEC --to DIR --encrypt-to KEY --new" in said.out
+    assert now(made.root) == before
 
 
 def test_two_losses_in_a_group_come_back_with_a_second_parity(drives: Make) -> None:
