@@ -167,8 +167,8 @@ class Manifest:
         except ValueError as error:
             raise _fault((), f"is not strict JSON: {error}", "") from None
         manifest = _read(Fields(document, (), _fault))
-        check_geometry(manifest.artifacts, manifest.blobs, manifest.chunks, _fault)
         _check_encryption(manifest)
+        check_geometry(manifest.artifacts, manifest.blobs, manifest.chunks, _fault)
         _check_media(manifest)
         _check_names(manifest)
         sizes = {file.name: file.size for file in manifest.files}

@@ -256,7 +256,7 @@ class _Run:
         with self.media.open(path) as handle:
             read_header(handle, path, chunk)
             if _hash(handle, path, chunk.size, self._count) != chunk.digest.hex:
-                raise VerificationError("has other bytes than were signed", hint=RECOPY)
+                raise VerificationError("is not the file that was signed", hint=RECOPY)
 
     def _chunk(self, chunk: Chunk, path: Path, joined: set[Digest]) -> None:
         """Check one chunk file from its first byte to its last, without what is checked joined."""

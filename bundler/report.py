@@ -92,4 +92,6 @@ def finished(done: Finished, outcome: Outcome, *, as_json: bool) -> None:
         spare = [file.size for file in files if file.medium == medium.number]
         extra = f" + {len(spare)} parity" if spare else ""
         say(f"  {folder}  {counted(len(on_it), 'chunk')}{extra}, {human(sum(on_it + spare))}")
-    say("carry all of it, then on the other side: dray verify DIR; dray import DIR --to TARGET")
+    key = " --decrypt-key FILE" if done.manifest.recipients else ""
+    way = f"dray verify DIR{key}; dray import DIR --to TARGET{key}"
+    say(f"carry all of it, then on the other side: {way}")

@@ -51,6 +51,21 @@ SIGNATURES = (
     Sabotage("bundle/options.py", "lies on the medium with the bundle"),
 )
 
+ENCRYPTION = (
+    Sabotage("bundle/manifest.py", "and encryption do not say the same"),
+    Sabotage("bundle/manifest.py", "is encrypted, or not, unlike the bundle"),
+    Sabotage("bundle/manifest.py", "names no recipients, too many, or one twice"),
+    Sabotage("bundle/view.py", "not the header that was signed"),
+    Sabotage("bundle/view.py", "name the private key with --decrypt-key FILE"),
+    Sabotage("bundle/view.py", "it is encrypted to: {known}"),
+    Sabotage(
+        "bundle/box.py", "self._header + place + bytes([segment.last])", "self._header + place"
+    ),
+    Sabotage("bundle/box.py", "secrets.token_bytes(NONCE)", "bytes(NONCE)"),
+    Sabotage("bundle/envelope.py", "or encode(rows) != header", ""),
+    Sabotage("importer/decryptkey.py", "it signs, and must not open chunks as well"),
+)
+
 GEOMETRY = (
     Sabotage("bundle/manifest.py", "which this dray cannot read"),
     Sabotage("bundle/manifest.py", "does not place every chunk on exactly one medium"),
@@ -89,13 +104,15 @@ BYTES = (
     Sabotage("bundle/verify.py", "bytes long, {size} were signed"),
     Sabotage("bundle/verify.py", "has other bytes than were signed"),
     Sabotage("bundle/verify.py", "if found != chunk.size:", "if False:"),
-    Sabotage("bundle/verify.py", "if found != data:", "if False:"),
+    Sabotage("bundle/verify.py", "if data and view.read(len(data), at) != data:", "if False:"),
     Sabotage(
         "bundle/verify.py",
         "if done < part.size or sha.hexdigest() != part.digest.hex:",
         "if done < part.size:",
     ),
-    Sabotage("bundle/verify.py", 'is not the signature of the .sigstore.json beside it"', '"'),
+    Sabotage(
+        "bundle/signaturefiles.py", 'is not the signature of the .sigstore.json beside it"', '"'
+    ),
     Sabotage(
         "bundle/verify.py",
         'self._bad("foreign", path, "is no part of the bundle", _REMOVE, ())',
@@ -138,4 +155,4 @@ TARGETS = (
     Sabotage("importer/targets/tree.py", "is not a regular file"),
 )
 
-CHECKS = (*DOCUMENTS, *SIGNATURES, *GEOMETRY, *BYTES, *SERVERS, *TARGETS)
+CHECKS = (*DOCUMENTS, *SIGNATURES, *ENCRYPTION, *GEOMETRY, *BYTES, *SERVERS, *TARGETS)
