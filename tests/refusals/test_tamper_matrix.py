@@ -37,10 +37,10 @@ def test_every_file_can_be_tampered_with_only_to_be_found(
             matrix.judge(desk, operation, case)
 
 
-FUNCTION_SCOPED = [HealthCheck.function_scoped_fixture]
+SLOW = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=FUNCTION_SCOPED)
+@settings(deadline=None, max_examples=150, suppress_health_check=SLOW)
 @given(data=st.data())
 def test_any_bit_of_any_file_is_found(data: st.DataObject, desk: Bundle) -> None:
     path = data.draw(st.sampled_from(sorted(desk.folder.iterdir())))
@@ -52,7 +52,7 @@ def test_any_bit_of_any_file_is_found(data: st.DataObject, desk: Bundle) -> None
             case.tell()
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=FUNCTION_SCOPED)
+@settings(deadline=None, max_examples=40, suppress_health_check=SLOW)
 @given(data=st.data())
 def test_an_import_of_what_was_tampered_with_shows_nothing(
     data: st.DataObject, desk: Bundle, good: dict[str, Bundle], loaded: Path
