@@ -69,7 +69,7 @@ def test_the_parts_of_a_chunk_come_by_offset() -> None:
 
 
 def test_features_are_the_encodings_that_are_used() -> None:
-    assert SAMPLE.to_dict()["features"] == ["zstd"]
+    assert SAMPLE.to_dict()["features"] == ["aes256gcm-hpke-p256", "zstd"]
     plain = [blob for blob in SAMPLE.to_dict()["blobs"] if blob["encoding"] == "zstd"]
     assert len(plain) == 1
 
@@ -124,7 +124,11 @@ def double(*path: Any) -> Change:
         (put("media", 0, "chunks", value=[1, 2]), "media does not place every chunk"),
         (put("media", 0, "chunks", value=[3]), "media does not place every chunk"),
         (put("media", 0, "number", value=2), "media is not numbered from 1"),
-        (put("chunks", 0, "name", value="prod-000042.chunk-00002.tar"), "files names a file twice"),
+        (
+            put("chunks", 0, "name", value="prod-000042.chunk-00002.tar.enc"),
+            "files names a file twice",
+        ),
+        (put("features", value=["zstd"]), "features and encryption do not say the same"),
         (put("chunks", 0, "name", value="prod-000041.chunk-00001.tar"), "files names 'prod-000041"),
         (put("chunks", 0, "name", value="prod-000042.tar"), r"chunks\[0\] is 'prod-000042.tar', "),
         (put("chunks", 0, "name", value="README.txt"), r"chunks\[0\]\.name is not allowed"),
@@ -139,7 +143,10 @@ def double(*path: Any) -> Change:
             put("files", 0, "name", value="prod-000042.manifest.json.a.sig"),
             "files names 'prod-000042.manifest.json.a.sig', which cannot pin itself",
         ),
-        (put("sequence", value=43), "files names 'prod-000042.chunk-00001.tar', which is not of"),
+        (
+            put("sequence", value=43),
+            "files names 'prod-000042.chunk-00001.tar.enc', which is not of",
+        ),
         (put("artifacts", 1, "name", value="host/a:1"), "artifacts names host/a:1 twice"),
         (double("blobs"), "blobs names a blob twice"),
     ],
@@ -163,7 +170,10 @@ def test_a_manifest_beyond_its_limit_is_refused(monkeypatch: pytest.MonkeyPatch)
         Manifest.from_bytes(SAMPLE.to_bytes())
 
 
-@pytest.mark.parametrize("key", sorted(SAMPLE.to_dict().keys() - {"features", "previous"}))
+OPTIONAL = {"features", "previous", "parity", "encryption"}
+
+
+@pytest.mark.parametrize("key", sorted(SAMPLE.to_dict().keys() - OPTIONAL))
 def test_a_manifest_without_a_field_is_refused(key: str) -> None:
     with pytest.raises(VerificationError, match="is missing"):
         read(lambda document: document.pop(key))
