@@ -115,6 +115,7 @@ def export(  # noqa: PLR0913
     if again.asked:
         run_again(again, loaded, folders, connect, signing, as_json=as_json)
         return
+    protection = spread.parse(parity) if parity else None
     made = locked.current(loaded, connect, write=not plan_only)
     capacities = [size(part) for part in media.split(",") if part.strip()]
     if 0 in capacities:
@@ -125,7 +126,7 @@ def export(  # noqa: PLR0913
         size(chunk_size, packing.PRESETS),
         capacities,
         compress=compress,
-        parity=spread.parse(parity) if parity else None,
+        parity=protection,
     )
     if encrypt_to:
         from bundler import chunkkeys

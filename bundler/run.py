@@ -299,6 +299,8 @@ def summary(finished: Finished, outcome: Outcome | None) -> dict[str, Any]:
     body |= {"created": manifest.created, "expires": manifest.expires}
     body |= {"artifacts": len(manifest.artifacts), "chunks": len(manifest.chunks)}
     body["bytes"] = sum(chunk.size for chunk in manifest.chunks)
+    spare = [file.size for group in manifest.parity for file in group.files]
+    body |= {"parityFiles": len(spare), "parityBytes": sum(spare)}
     body["fetched"] = outcome.fetched if outcome else 0
     body["kept"] = outcome.kept if outcome else sum(blob.size for blob in manifest.blobs)
     return {**body, "folders": [str(folder) for folder in finished.folders]}

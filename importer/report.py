@@ -41,6 +41,11 @@ def tree(sealed: Sealed, *, files: bool) -> None:
     for medium in manifest.media:
         on_it = sum(sizes[number] for number in medium.chunks)
         say(f"medium {medium.number}: {counted(len(medium.chunks), 'chunk')}, {human(on_it)}")
+    if spare := [file for group in manifest.parity for file in group.files]:
+        most = max(len(group.chunks) for group in manifest.parity)
+        size = human(sum(file.size for file in spare))
+        count = counted(len(spare), "parity file")
+        say(f"parity: {count} for groups of {counted(most, 'chunk')} at most, {size}")
 
 
 def _artifact(artifact: Artifact, *, files: bool) -> None:
@@ -81,10 +86,11 @@ def verified(
         say(f"note: {note}")
     absent = {finding.file for finding in report.missing}
     chunks = {chunk.name for chunk in manifest.chunks}
+    spare = {file.name for group in manifest.parity for file in group.files}
     for finding in report.bad:
         _finding("BAD", finding)
     for finding in report.missing:
-        if finding.file not in chunks:
+        if finding.file not in chunks | spare:
             _finding("MISSING", finding)
     _media(manifest, absent)
     if report.bad:
@@ -107,13 +113,18 @@ def _finding(word: str, finding: Finding) -> None:
 
 
 def _media(manifest: Manifest, absent: set[str]) -> None:
-    """Print for each medium which of its chunks are not here: one line, however many they are."""
+    """Print for each medium what of it is not here: one line, however many files they are."""
     for medium in manifest.media:
+        parities = (file for group in manifest.parity for file in group.files)
+        spare = [f.name for f in parities if f.medium == medium.number and f.name in absent]
         names = [manifest.chunks[number - 1].name for number in medium.chunks]
-        if lacking := [name for name in names if name in absent]:
+        lacking = [name for name in names if name in absent]
+        if lacking or spare:
             which = f"medium {medium.number} of {len(manifest.media)}"
-            amount = f"{len(lacking)} of {counted(len(names), 'chunk')}"
-            say(f"MISSING {which}: {amount} not here: {_few(lacking)}")
+            amount = f"{len(lacking)} of {counted(len(names), 'chunk')}" if lacking else ""
+            amount += " and " * bool(lacking and spare)
+            amount += counted(len(spare), "parity file") if spare else ""
+            say(f"MISSING {which}: {amount} not here: {_few([*lacking, *spare])}")
 
 
 def _few(names: Sequence[str]) -> str:

@@ -47,6 +47,18 @@ def spoil(path: Path, at: int = 5000) -> None:
     path.write_bytes(data)
 
 
+def test_parity_is_a_reason_to_export_again_once(
+    desk: Desk, upstream: Upstream, tmp_path: Path
+) -> None:
+    upstream.image("app", 200_000)
+    desk.lock(upstream.name("app:1.0"))
+    desk.export(tmp_path / "out")
+    said = desk.export(tmp_path / "out", "--parity", "2", "--json").json
+    assert (said["bundle"], said["parityFiles"]) == ("prod-000002", 1)
+    assert "holds this lock already" in desk.export(tmp_path / "out", "--parity", "2").out
+    assert "sealed prod-000003" in desk.export(tmp_path / "out", "--parity", "2+2").out
+
+
 def test_a_lost_drive_is_made_again_and_the_bundle_is_imported(
     desk: Desk, drives: list[Path], tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.importer.repair.drives import now
+from tests.refusals.table import dray
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -220,6 +221,24 @@ def test_two_lost_media_are_made_again_with_two_parities(drives: Make, tmp_path:
         assert {path.name: data for path, data in again.items()} == {
             path.name: data for path, data in made.good.items() if path.parent == lost
         }
+
+
+def test_a_medium_that_lost_all_but_its_small_files_is_filled_where_it_is(drives: Make) -> None:
+    made = drives("three drives")
+    for path in made.folders[1].iterdir():
+        if path.suffix == ".tar" or ".parity-" in path.name:
+            path.unlink()
+    made.repair()
+    assert made.is_good(), made.changed()
+
+
+def test_what_is_missing_is_told_in_one_line_for_each_medium(drives: Make) -> None:
+    made = drives("three drives")
+    answer = dray("verify", made.folders[0], "--trust", made.bundle.trust, folder=made.root)
+    assert answer.out.count("MISSING") == 2
+    assert "and 1 parity file not here" in answer.out
+    shown = dray("inspect", *made.folders, "--trust", made.bundle.trust, folder=made.root).out
+    assert "parity: 3 parity files for groups of 2 chunks at most" in shown
 
 
 def test_a_medium_that_is_not_here_is_not_taken_for_lost(drives: Make) -> None:
