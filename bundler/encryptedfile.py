@@ -74,16 +74,19 @@ class _Opening(Comparison):
         self._held += block
         if not self._is_header_read and len(self._held) >= HEADER:
             self._is_header_read = True
-            self._is_header_bad = self._shift(HEADER) != self._key.header
+            self._is_header_bad = self._held[:HEADER] != self._key.header
+            del self._held[:HEADER]
         while self._is_header_read and self._next and len(self._held) >= self._next.stored:
             self._open(damaged=damaged)
 
     def _open(self, *, damaged: bool) -> None:
         assert self._next is not None  # noqa: S101  (take has looked)
-        try:
-            plain = self._box.open(self._next, self._shift(self._next.stored))
-        except Damaged:
-            plain, damaged = bytes(self._next.size), True
+        with memoryview(self._held)[: self._next.stored] as stored:
+            try:
+                plain = self._box.open(self._next, stored)
+            except Damaged:
+                plain, damaged = bytes(self._next.size), True
+        del self._held[: self._next.stored]
         self._sha.update(plain)
         super().take(memoryview(plain), damaged=damaged or self._is_header_bad)
         self._next = next(self._segments, None)
@@ -93,11 +96,6 @@ class _Opening(Comparison):
         if self._held and self._next is None:
             super().take(memoryview(b"\0"), damaged=True)
         return super().parts(name)
-
-    def _shift(self, count: int) -> bytes:
-        taken = bytes(memoryview(self._held)[:count])
-        del self._held[:count]
-        return taken
 
 
 def _box(key: ChunkKey) -> Box:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+import tracemalloc
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,7 @@ from bundle.view import Views
 from bundler import chunkkeys
 from bundler.chunkfile import ReadBackError
 from bundler.fetch import Stop
+from bundler.heldback import HeldBack
 from bundler.journal import keys_of
 from tests import keys
 from tests.bundler.medium import Flips, damage
@@ -329,3 +332,51 @@ def test_a_manifest_whose_chunks_do_not_say_the_same_is_refused(
     }[change]
     with pytest.raises(VerificationError, match="chunks"):
         Manifest.from_bytes(wrong.to_bytes())
+
+
+def test_several_connections_share_a_blob_and_hold_little_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ranges begin and end anywhere in a segment; their number bounds what is held back."""
+    monkeypatch.setattr("bundler.ranges.LEAST", 100_000)
+    monkeypatch.setattr("bundler.ranges.MOST", 300_001)
+    monkeypatch.setattr("bundler.ranges.SPLIT", 100_000)
+    most, real, asked = [0], HeldBack.add, []
+
+    def add(one: HeldBack, *arguments: object) -> object:
+        found = real(one, *arguments)  # type: ignore[arg-type]
+        most[0] = max(most[0], len(one._parts))
+        return found
+
+    def slowly(data: bytes, offset: int) -> Iterator[bytes]:
+        asked.append(offset)
+        for block in in_blocks(data, offset, 7_001):
+            time.sleep(0.002)
+            yield block
+
+    monkeypatch.setattr(HeldBack, "add", add)
+    upstream, made = Upstream.of(BIG, SMALL, EMPTY, ZEROS), encrypted(tmp_path)
+    upstream.fail("one", BIG, slowly)
+    plain(made, export(made, upstream, workers=4))
+    assert len(asked) > 2
+    assert 0 < most[0] <= 2 * 16
+
+
+def test_memory_stays_flat_whatever_the_size_of_a_blob(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segments, "SEGMENT", MIB)
+    monkeypatch.setattr("bundler.fetch.MARK_BYTES", 32 << 20)
+    large = bytes(24 * MIB)
+    made = encrypted(tmp_path, lock(locked("one", large)), chunk_size=32 * MIB)
+    upstream = Upstream.of(large)
+    tracemalloc.start()
+    try:
+        outcome = export(made, upstream)
+        assert tracemalloc.get_traced_memory()[1] < 12 * MIB
+        tracemalloc.reset_peak()
+        signed = manifest(made, outcome)
+        verify(signed, Media.find([made.folder(0, BUNDLE)]), recipient=MINE, workers=1)
+        assert tracemalloc.get_traced_memory()[1] < 12 * MIB
+    finally:
+        tracemalloc.stop()

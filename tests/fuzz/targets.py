@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from bundle import auth, refusals, signature, state, strictyaml, trust
+from bundle import envelope as header
 from bundle.decode import parse_json
 from bundle.digest import verified
 from bundle.encoding import decode
@@ -215,6 +216,18 @@ def zstd(data: bytes) -> None:
     assert seen <= PLAIN
 
 
+def encrypted_header(data: bytes) -> None:
+    """The header of an encrypted chunk: one spelling of its rows, and a key for nobody's bytes."""
+    try:
+        rows = header.decode(data)
+    except ValueError:
+        return
+    assert header.encode(list(rows.values())) == data
+    with suppress(ValueError, LookupError):
+        header.file_key(data, "prod-000001.chunk-00001.tar.enc", keys.recipient("fuzz"))
+        raise AssertionError
+
+
 def chunk(data: bytes) -> None:
     """A chunk file of any bytes: every one that differs is found, and none of them is used."""
     place = _place()
@@ -290,4 +303,5 @@ TARGETS: dict[str, Target] = {
     "warehouse": warehouse,
     "zstd": zstd,
     "chunk": chunk,
+    "encrypted-header": encrypted_header,
 }

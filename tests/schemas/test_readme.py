@@ -12,7 +12,7 @@ import pytest
 
 import bundle.manifest
 import schemas
-from bundle import decode, encoding, instant, media, signature, trust, ustar
+from bundle import decode, encoding, instant, media, segments, signature, trust, ustar
 from bundle.artifact import REPOSITORY, TAG
 from bundle.chunks import LAYOUT, index_json, prefix
 from bundle.digest import Digest
@@ -183,7 +183,8 @@ def test_the_signature_file_is_as_the_program_writes_it() -> None:
 def test_no_block_of_the_example_is_unchecked() -> None:
     endings = ("lock.yaml", "sha256sums", "trusted-root.json", "manifest.json")
     files = {f"{NAME}.{ending}" for ending in endings} | {SIGSTORE, "trust.json"}
-    assert BLOCKS.keys() == files | {"oci-manifest", "index.json", "header"}
+    encrypted = {"encrypted-header", "encrypted-segments"}
+    assert BLOCKS.keys() == files | encrypted | {"oci-manifest", "index.json", "header"}
 
 
 @pytest.mark.parametrize(
@@ -194,6 +195,9 @@ def test_no_block_of_the_example_is_unchecked() -> None:
         (signature.MAX_BYTES, "at most {:,} bytes"),
         (encoding.FRAME, "{:,} bytes"),
         (encoding.WINDOW, "{:,} bytes"),
+        (segments.SEGMENT, "every {:,} bytes"),
+        (segments.HEADER, "has {} bytes"),
+        (segments.MAX_RECIPIENTS, "a list of 1 to {} digests"),
         (trust.MAX_SIGNATURES, "at most {} files"),
         (trust.MAX_KEYS, "1 to {} objects"),
         (packing.MAX_PARTS, "{:,} parts"),
