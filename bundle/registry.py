@@ -14,6 +14,7 @@ from bundle.api import PUSH, Api
 from bundle.artifact import MEDIA_TYPE, TAG
 from bundle.digest import Descriptor, Digest, is_digest
 from bundle.errors import VerificationError
+from bundle.http import backoff
 from bundle.upload import Uploads
 from bundle.whole import Whole
 
@@ -34,6 +35,8 @@ INDEX_TYPES = frozenset(
 _ACCEPT = {"Accept": ", ".join(MANIFEST_TYPES)}
 # What registries without a referrers API answer; a refusal that is meant comes again for the tag.
 _NO_REFERRERS = frozenset({400, 401, 403, 404, 405, 406, 501})
+_REFUSALS = 3
+"""How often the referrers API must refuse before it counts as one that is not there."""
 
 
 class Registry(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
@@ -58,6 +61,7 @@ class Registry(oras.provider.Registry):  # type: ignore[misc]  # oras has no typ
         self.http = http
         self.api = Api(host, http, credentials, explain)
         self.uploads = Uploads(self.api)
+        self._without_referrers: set[str] = set()
 
     def do_request(self, *_args: object, **_kwargs: object) -> NoReturn:
         """Refuse: what the base class would transfer carries no check of its bytes."""
@@ -124,7 +128,7 @@ class Registry(oras.provider.Registry):  # type: ignore[misc]  # oras has no typ
         "Unavailable Referrers API").
         """
         rest = f"referrers/{digest}"
-        answer = self.api.call("GET", repository, rest, rest, ok=(200, *_NO_REFERRERS))
+        answer = self._ask_referrers(repository, rest)
         if answer.status == 200 and _media_type(answer) in INDEX_TYPES:
             pages = list(self.api.pages(repository, rest))
         else:
@@ -132,6 +136,23 @@ class Registry(oras.provider.Registry):  # type: ignore[misc]  # oras has no typ
         where = f"{self.host}/{repository}/{rest}"
         entries = [entry for page in pages for entry in _list(page, "manifests")]
         return list(dict.fromkeys(self._descriptor(entry, where) for entry in entries))
+
+    def _ask_referrers(self, repository: str, rest: str) -> Response:
+        """Ask the referrers API, thrice when it refuses; a repository that means it is remembered.
+
+        nvcr.io throttles with 401 and 403: taken for "there is no such API", a signature or an SBOM
+        would be left behind without a word.
+        """
+        failures = 0
+        while True:
+            answer = self.api.call("GET", repository, rest, rest, ok=(200, *_NO_REFERRERS))
+            if answer.status not in {401, 403} or repository in self._without_referrers:
+                return answer
+            failures += 1
+            if failures >= _REFUSALS:
+                self._without_referrers.add(repository)
+                return answer
+            self.http.sleep(backoff(failures))
 
     def opener(self, repository: str, descriptor: Descriptor) -> OpenRange:
         """Return a function that opens a blob at an offset, in bytes, for one attempt.

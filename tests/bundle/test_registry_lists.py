@@ -83,6 +83,29 @@ def test_referrers_come_from_the_fallback_tag(low: Registry, server: Faulty, api
     assert low.referrers(REPO, SUBJECT) == [SIGNATURE]
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refusal_that_passes_does_not_leave_referrers_behind(
+    low: Registry, server: Faulty, status: int
+) -> None:
+    server.script = lambda asked: (
+        Reply(404)
+        if "manifests" in asked.path
+        else Reply(status)
+        if len(server.seen) < 3
+        else served(INDEX, OCI_INDEX)
+    )
+    assert low.referrers(REPO, SUBJECT) == [SIGNATURE]
+
+
+def test_a_registry_that_refuses_its_referrers_is_asked_thrice_once(
+    low: Registry, server: Faulty
+) -> None:
+    server.script = lambda asked: Reply(403 if "referrers" in asked.path else 404)
+    for _ in range(3):
+        assert low.referrers(REPO, SUBJECT) == []
+    assert sum("referrers" in asked.path for asked in server.seen) == 3 + 1 + 1
+
+
 def test_no_referrers_is_no_error(low: Registry, server: Faulty) -> None:
     server.answers(Reply(404))
     assert low.referrers(REPO, SUBJECT) == []
