@@ -29,17 +29,19 @@ failed · 7 gate refused · 8 partly done, run again."""
 class DrayError(Exception):
     """A failure with a message for people, a hint, and an exit code.
 
-    ``case`` names the cause for machines where it is known closer than by the class.
+    ``case`` names the cause for machines where it is known closer than by the class; ``usual_hint``
+    is what a class says where nothing closer is known.
     """
 
     exit_code: ClassVar[int] = 1
     kind: ClassVar[str] = "error"
     side: ClassVar[str] = ""
+    usual_hint: ClassVar[str] = ""
 
     def __init__(self, message: str, *, hint: str = "", case: str = "") -> None:
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = hint or self.usual_hint
         self.case = case
 
     def to_dict(self) -> dict[str, object]:
@@ -86,6 +88,10 @@ class TransferError(DrayError):
 
     exit_code = 6
     kind = "transfer"
+    usual_hint = (
+        "run the same command again; if it stays so, a proxy in between changes answers, or whoever"
+        " runs that host has to look"
+    )
 
 
 class SourceError(TransferError):

@@ -299,7 +299,7 @@ class Http:
             raise self.error(msg)
         if answer.url.startswith("https:") and target.startswith("http:"):
             msg = f"{redact(answer.url)} redirects from TLS to plain HTTP at {redact(target)}"
-            raise self.error(msg)
+            raise self.error(msg, hint="dray does not leave TLS: does a proxy in between do that?")
         return target
 
     def _settle(self, call: _Call, answer: Answer) -> None:

@@ -349,10 +349,10 @@ class _LeaveError(Exception):
     """The upstream asks for a long pause: one connection waits for that, not all."""
 
 
-def other_bytes(message: str) -> OtherBytes:
+def other_bytes(message: str, *, hint: str = "") -> OtherBytes:
     """Return the failure of an upstream that does not have what is pinned."""
-    hint = "run again; if it stays so, somebody between here and the upstream changes bytes"
-    return OtherBytes(message, hint=hint)
+    usual = "run again; if it stays so, somebody between here and the upstream changes bytes"
+    return OtherBytes(message, hint=hint or usual)
 
 
 @contextmanager

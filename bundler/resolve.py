@@ -8,11 +8,12 @@ from functools import cached_property, partial
 from threading import RLock
 from typing import TYPE_CHECKING, TypeVar
 
-from bundle.errors import DrayError, SourceError, UsageError
+from bundle.errors import DrayError, SourceError, UsageError, VerificationError
 from bundle.http import Http
 from bundle.registry import Registry
 from bundler.chartimages import ChartImages, explained
 from bundler.entries import ImageEntry
+from bundler.fetch import other_bytes
 from bundler.lock import Lock, LockedArtifact, LockedContent
 from bundler.nims import Nims
 from bundler.sources.helm import HelmSource
@@ -223,6 +224,8 @@ def _refuse_what_is_left_out(spec: Spec) -> None:
 def _attempt(name: str, work: Work) -> list[LockedArtifact] | Failure:
     try:
         return work()
+    except VerificationError as error:  # of an upstream: neither of a medium nor of what was signed
+        return Failure(name, other_bytes(error.message, hint=error.hint))
     except DrayError as error:
         return Failure(name, error)
 

@@ -69,8 +69,9 @@ def test_a_redirect_in_a_circle_ends(http: Http, server: Faulty) -> None:
 )
 def test_a_redirect_to_nowhere_is_refused(http: Http, server: Faulty, location: str) -> None:
     server.answers(Reply(302, headers={"Location": location}))
-    with pytest.raises(SourceError, match="nowhere"):
+    with pytest.raises(SourceError, match="nowhere") as caught:
         http.request("GET", server.url)
+    assert "run the same command again" in caught.value.hint
 
 
 def test_a_request_with_a_body_is_not_redirected(http: Http, server: Faulty) -> None:

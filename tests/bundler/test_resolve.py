@@ -149,6 +149,19 @@ def test_all_failures_are_told_at_once(fake: FakeRegistry) -> None:
     assert "all entries or none" in caught.value.hint
 
 
+def test_an_upstream_with_other_bytes_is_its_failure_and_no_verification_of_ours(
+    fake: FakeRegistry,
+) -> None:
+    with pytest.raises(SourceError, match="the list was changed") as caught:
+        lock(
+            fake,
+            "models: [{ngc: 'nvidia/m:1'}]\n",
+            ngc=fails(VerificationError("the list was changed")),
+        )
+    assert caught.value.exit_code == 6
+    assert "run again" in caught.value.hint
+
+
 def test_failures_of_several_kinds_are_one_of_the_source(fake: FakeRegistry) -> None:
     text = "images: ['up.example/a:1']\nmodels: [{ngc: 'nvidia/m:1'}]\n"
     with pytest.raises(SourceError) as caught:
