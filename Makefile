@@ -13,6 +13,9 @@ test: $(VENV)/.dev            ## everything: lint, types, unit, property, refusa
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup $(DRAY_PYTEST)
 
+faults-long: $(VENV)/.dev     ## the whole way over sixty bad lines; DRAY_FAULT_SEED=1-60 says which
+	DRAY_FAULT_SEED=$${DRAY_FAULT_SEED:-1-60} $(BIN)/python -m pytest -q -n 2 tests/e2e/test_faults_at_random.py
+
 check: $(VENV)/.dev lint      ## what a commit must pass, without servers
 	$(BIN)/python -m pytest -q -n 2 -m "not server" $(DRAY_PYTEST)
 
