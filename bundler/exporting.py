@@ -148,6 +148,7 @@ def export(  # noqa: PLR0913
             if plan_only:
                 report.plan(plan, name, as_json=as_json)
                 return
+            upstreams.check_logins(made)
             if not as_json:
                 report.start(plan, name, number)
             finished, outcome = exporting.run(number)

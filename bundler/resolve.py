@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from threading import RLock
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
 
 from bundle.errors import DrayError, SourceError, UsageError, VerificationError
 from bundle.http import Http
@@ -147,6 +148,19 @@ class Upstreams:
         """Make every source, before several threads ask for one at once; nothing is contacted."""
         for name in ("http", "registries", "helm", "ngc", "https", "huggingface"):
             getattr(self, name)
+
+    def check_logins(self, lock: Lock) -> None:
+        """Raise now what would fail every artifact: a key or a login that cannot be read.
+
+        Raises :class:`UsageError`. Nothing is asked of anybody but this host's own files.
+        """
+        origins = [item.origin for item in lock.artifacts]
+        hosts = {origin.where["host"] for origin in origins if origin.type == "registry"}
+        hosts |= {urlsplit(o.where["repo"]).netloc for o in origins if o.type == "helm"}
+        for host in sorted(hosts):
+            self.keys.find(host)
+        if any(origin.type == "ngc" for origin in origins):
+            self.keys.login()
 
     def opener(self, locked: LockedArtifact, content: LockedContent) -> OpenAt:
         """Open a locked content."""

@@ -12,7 +12,7 @@ from bundle.digest import Digest
 from bundle.errors import DrayError, SourceError, UsageError, VerificationError
 from bundle.manifest import Manifest, Previous, bundle_name
 from bundle.media import Media
-from bundle.progress import bar
+from bundle.progress import bar, counted
 from bundle.state import State, StateFolder, default_folder
 from bundle.verify import verify
 from bundler import chunkkeys, spread
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from bundler.blobs import Opener
     from bundler.signing import Signer
     from bundler.spread import Parity
+
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -271,14 +273,23 @@ def _complete(manifest: Manifest, folders: Sequence[Path]) -> bool:
 
 
 def _failed(outcome: Outcome, name: str) -> DrayError:
-    rows = []
+    alike: dict[tuple[str, str], list[str]] = {}
     for artifact, error in outcome.failures.items():
-        rows.append(f"  {artifact}: {error.message}")
-        if error.hint:
-            rows.append(f"    {error.hint}")
-    count = len(outcome.failures)
-    message = f"{name} is not sealed: {count} artifacts failed\n" + "\n".join(rows)
+        alike.setdefault((error.message, error.hint), []).append(artifact)
+    rows = []
+    for (text, hint), names in alike.items():
+        rows.append(f"  {_some(names)}: {text}")
+        if hint:
+            rows.append(f"    {hint}")
+    failed = counted(len(outcome.failures), "artifact")
+    message = f"{name} is not sealed: {failed} failed\n" + "\n".join(rows)
     return SourceError(message, hint="what was fetched is kept: mend this and run again")
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return names for a row: what one fault of this host fails may be every one of hundreds."""
+    more = f"; and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return "; ".join(names[:_NAMED]) + more
 
 
 def _numbered(folder: Path, stream: str) -> list[tuple[int, Path]]:

@@ -63,7 +63,8 @@ def _notes(report: Report) -> Iterator[Finding]:
     The registry gives no request ids: that of the catalogue's refusal stands for both.
     """
     notes = [finding for finding in report.findings if _is_note(finding)]
-    for finding, after in zip(notes, [*notes[1:], None], strict=True):
+    for number, finding in enumerate(notes):
+        after = notes[number + 1] if number + 1 < len(notes) else None
         if after and _same(finding, after):
             continue
         before = next((one for one in notes if one is not finding and _same(one, finding)), None)

@@ -121,6 +121,8 @@ def listing(api: NgcApi, item: Item, facts: Facts) -> list[Listed]:
 def _check_totals(found: list[Listed], total: int | None, facts: Facts, item: Item) -> None:
     # A page that is left out looks like a smaller model: the counts are all there is against it.
     said = {count for count in (total, facts.files) if count is not None}
+    if not found:
+        raise _empty(item, max(said, default=0))
     if said != {len(found)}:
         counts = " and ".join(str(count) for count in sorted(said)) or "not how many"
         raise SourceError(
@@ -133,6 +135,16 @@ def _check_totals(found: list[Listed], total: int | None, facts: Facts, item: It
             f"the files of {item} have {size} bytes together, and NGC says {facts.size}",
             hint="run again; if it stays so, the version is damaged upstream",
         )
+
+
+def _empty(item: Item, count: int) -> SourceError:
+    though = f", and says that there are {count}" if count else ""
+    return SourceError(
+        f"NGC lists no files of {item}{though}",
+        hint="an empty answer is no success: is the version complete, and may this key see it?"
+        f" dray doctor says whose key it is; the page: {item.page}",
+        case="empty",
+    )
 
 
 def status_fault(api: NgcApi, item: Item) -> str:

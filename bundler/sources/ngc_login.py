@@ -174,7 +174,9 @@ def _read(file: Path, *, required: bool) -> str:
         raise UsageError(f"{file} is not there", hint="it should hold an NGC key") from None
     except (OSError, ValueError) as fault:
         why = (getattr(fault, "strerror", "") or "it is no text").lower()
+        what = "its permissions" if isinstance(fault, PermissionError) else "it"
         raise UsageError(
             f"{file} can't be read by uid {os.getuid()}: {why}",
-            hint="dray does not go on as a guest when there is a key: mend its permissions",
+            hint=f"dray does not go on as a guest when there is a key: mend {what}, or take the"
+            " file away",
         ) from None

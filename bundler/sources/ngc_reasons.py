@@ -62,7 +62,7 @@ def explain(refused: Refusal) -> Reason:
     what, status, end = refused.what, refused.status, refused.end
     match status:
         case 401 | 403 if not refused.login.key:
-            hint = "set NGC_API_KEY to a key of an org that has it"
+            hint = f"set NGC_API_KEY to a key of an org that has it: {KEYS}"
             return Reason("no-key", f"{what} is not given to guests ({status}){end}", hint)
         case 401 | 403:
             return _no_right(refused, refused.caller())
@@ -144,8 +144,9 @@ def _no_right(refused: Refusal, caller: Caller) -> Reason:
     if org in VENDORS:
         mine = f"org {caller.org!r}" if caller.org else "the key's org"
         hint = (
-            f"{mine} needs the NVIDIA Developer Program or NVIDIA AI Enterprise (NVAIE) for it, "
-            f"see {SUBSCRIPTIONS}; that it is listed says nothing. Its page: {refused.page}"
+            f"{mine} needs the NVIDIA Developer Program or NVIDIA AI Enterprise (NVAIE) for it: an"
+            f" owner of the org adds it at {SUBSCRIPTIONS}. That the catalogue lists it does not"
+            f" mean that it may be had. Its page: {refused.page}"
         )
         return Reason("entitlement", message + end, hint)
     if caller.orgs and org not in caller.orgs:
@@ -174,7 +175,8 @@ def _other_org(refused: Refusal, caller: Caller, message: str) -> Reason:
         "other-org",
         f"{message}: the key belongs to org {mine!r}; this is in org {org!r} and not public"
         f"{refused.end}",
-        f"{guess}use a key made in org {org!r}, or have that org share it with {mine!r}",
+        f"{guess}use a key made in org {org!r} ({KEYS}, signed in to that org), or ask an owner of"
+        f" it to share the item with {mine!r}",
     )
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 NVCR: Final = "nvcr.io"
 EXPLAINED: Final = frozenset({401, 402, 403, 404, 412, 451})
 _SHOWN = 5
+_OLDER = "an older bundle that has it is the source now"
 
 
 def login_of(credentials: Credentials | None) -> Login:
@@ -109,6 +110,9 @@ class Explainer:
         code, words = refusals.told(refused.response)
         said = " ".join(part for part in ("404", code, words) if part)
         name = f"{NVCR}/{repository}"
+        if what.startswith("blob ") and code != "NAME_UNKNOWN":
+            hint = f"{_OLDER}; else lock what is there now: dray lock --update"
+            return Reason("gone", f"{name} has no {what} any more ({said})", hint, missing=True)
         if code == "NAME_UNKNOWN" or not what.startswith("manifest "):
             who = f"to {self._login}" if self._login.key else "without a key"
             org, *middle, last = repository.split("/")
@@ -118,8 +122,8 @@ class Explainer:
         reference = what.removeprefix("manifest ")
         kind = "digest" if is_digest(reference) else "tag"
         message = f"{name} has no {kind} {reference} ({said}): it is gone upstream, or never was"
-        old = "an older bundle that has it is the source now"
-        return Reason("gone", message, f"{self._near(repository, reference)}; {old}", missing=True)
+        hint = f"{self._near(repository, reference)}; {_OLDER}"
+        return Reason("gone", message, hint, missing=True)
 
     def _near(self, repository: str, reference: str) -> str:
         tags: list[str] = []

@@ -295,7 +295,7 @@ def test_a_failure_names_every_artifact_with_what_to_do(desk: Desk, fake: FakeRe
     layer = next(digest for digest, data in fake.blobs.items() if data == b"layer of one")
     fake.blobs[layer] = b"other bytes!"
     done = desk.dray("export", "dray.yaml", "--to", "out", code=6)
-    assert "prod-000001 is not sealed: 1 artifacts failed" in done.err
+    assert "prod-000001 is not sealed: 1 artifact failed" in done.err
     assert f"{NAME}: {layer[:19]}: upstream sent other bytes" in done.err
     assert "mend this and run again" in done.err
     assert not list(desk.folder.rglob("*.manifest.json"))

@@ -69,7 +69,7 @@ def unfinished(made: Lock, upstream: Upstream, *folders: Path) -> None:
     """Leave an export behind that a refusing upstream has cut short."""
     upstream.fail("one", A, refuses)
     one = exporting(made, upstream, *folders)
-    with pytest.raises(SourceError, match="is not sealed: 1 artifacts failed"):
+    with pytest.raises(SourceError, match="is not sealed: 1 artifact failed"):
         one.run(one.number())
     upstream.faults.clear()
 
