@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 
 from tests.servers import ca, isolation, proxy, rclone, rgw
+from tests.servers import harbor as harbors
 from tests.servers import registry as registries
 
 if TYPE_CHECKING:
@@ -19,11 +20,14 @@ if TYPE_CHECKING:
 
     from fixtures.ngc import Catalogue, EmulatedNgc
     from tests.servers.ca import Authority
+    from tests.servers.harbor import HarborServer
     from tests.servers.proxy import FaultProxy
     from tests.servers.registry import Registry
     from tests.servers.s3 import ObjectStore
 
 SERVERS = {
+    "harbor",
+    "harbor_plain",
     "registry",
     "registry_basic",
     "registry_tls",
@@ -100,6 +104,28 @@ def registry_tls(tmp_path: Path, authority: Authority) -> Iterator[Registry]:
 def registry_token(tmp_path: Path) -> Iterator[Registry]:
     """A fresh registry that wants bearer tokens; ``registry_token.tokens`` steers them."""
     with registries.serve(tmp_path / "registry-token", auth="token") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _harbor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HarborServer]:
+    with harbors.serve(tmp_path_factory.mktemp("harbor")) as server:
+        yield server
+
+
+@pytest.fixture
+def harbor(_harbor: HarborServer) -> Iterator[HarborServer]:
+    """A Harbor over TLS shared by all tests (``harbor.project()``); faults end with the test."""
+    yield _harbor
+    _harbor.close()
+    if _harbor.emulator:
+        _harbor.emulator.reset()
+
+
+@pytest.fixture
+def harbor_plain(tmp_path: Path) -> Iterator[HarborServer]:
+    """A fresh emulated Harbor over plain HTTP, for clients that take no CA file."""
+    with harbors.serve(tmp_path / "harbor", tls=False) as server:
         yield server
 
 

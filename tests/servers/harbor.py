@@ -1,0 +1,111 @@
+"""A Harbor for tests: the emulated one over a real docker-registry, or a real one by environment.
+
+``HARBOR_URL``, ``HARBOR_USER``, ``HARBOR_PASSWORD`` (of a system administrator) and ``HARBOR_CA``
+name a real one; tests that need to steer it (:attr:`HarborServer.emulated`) are skipped then.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from bundle.credentials import Credentials
+from bundle.errors import TargetError
+from bundle.hosts import Host
+from bundle.http import Http
+from fixtures.harbor import Backend, EmulatedHarbor, emulate
+from importer.harbor import robots
+from importer.harbor.client import Harbor
+from tests.servers import registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from importer.harbor.robots import Robot
+
+
+@dataclass
+class HarborServer:
+    """A running Harbor, and the login of its administrator."""
+
+    host: str
+    url: str
+    ca: str
+    admin: Credentials
+    emulator: EmulatedHarbor | None = None
+    _clients: list[Http] = field(default_factory=list)
+
+    @property
+    def emulated(self) -> EmulatedHarbor:
+        """The emulator, for what a test can't do to a real Harbor."""
+        if self.emulator is None:
+            pytest.skip("needs an emulated Harbor, and HARBOR_URL names a real one")
+        return self.emulator
+
+    def http(self, retries: int = 2) -> Http:
+        """Return a client as targets are given one; it does not pause between attempts."""
+        host = Host(endpoint=self.url, ca_file=self.ca)
+        made = Http(
+            {self.host: host}, error=TargetError, retries=retries, sleep=lambda _seconds: None
+        )
+        self._clients.append(made)
+        return made
+
+    def client(self, credentials: Credentials | None = None, *, retries: int = 2) -> Harbor:
+        """Return a client of the API, as the administrator unless told otherwise."""
+        return Harbor(self.host, self.http(retries), credentials or self.admin)
+
+    def project(self, metadata: Mapping[str, str] | None = None, limit: int | None = None) -> str:
+        """Make a project that no other test uses; return its name."""
+        name = f"t{uuid.uuid4().hex[:12]}"
+        assert self.client().projects.create(name, metadata or {"public": "false"}, limit)
+        return name
+
+    def robot(self, projects: Sequence[str], **how: Any) -> Credentials:
+        """Make a robot of these projects with the rights that `dray harbor init` names."""
+        wanted = robots.body(projects, name=f"r{uuid.uuid4().hex[:12]}", days=1, **how)
+        return self.login(robots.create(self.client().api, wanted))
+
+    def robot_with(self, project: str, *access: tuple[str, str]) -> Credentials:
+        """Make a robot with exactly these rights."""
+        wanted = robots.body([project], name=f"r{uuid.uuid4().hex[:12]}", days=1)
+        rights = [{"resource": resource, "action": action} for resource, action in access]
+        wanted["permissions"] = [{"kind": "project", "namespace": project, "access": rights}]
+        return self.login(robots.create(self.client().api, wanted))
+
+    def login(self, robot: Robot) -> Credentials:
+        """Return a robot's credentials."""
+        return Credentials(robot.name, robot.secret, origin="the test")
+
+    def close(self) -> None:
+        """Let connections go."""
+        for http in self._clients:
+            http.close()
+        self._clients.clear()
+
+
+@contextmanager
+def serve(folder: Path, *, tls: bool = True) -> Iterator[HarborServer]:
+    """Run the emulated Harbor, or name the real one of the environment."""
+    if url := os.environ.get("HARBOR_URL"):
+        admin = Credentials(os.environ["HARBOR_USER"], os.environ["HARBOR_PASSWORD"], origin="env")
+        server = HarborServer(
+            urlsplit(url).netloc, url.rstrip("/"), os.environ.get("HARBOR_CA", ""), admin
+        )
+        yield server
+        server.close()
+        return
+    with registry.serve(folder / "backend", auth="basic") as behind:
+        backend = Backend(behind.host, behind.username, behind.password)
+        with emulate(backend, folder=folder / "harbor", tls=tls) as emulator:
+            admin = Credentials(emulator.username, emulator.password, origin="the test")
+            server = HarborServer(emulator.host, emulator.url, emulator.ca_file, admin, emulator)
+            yield server
+            server.close()
