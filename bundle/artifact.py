@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bundle.digest import Descriptor, Digest
+from bundle.upstream.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -95,7 +96,8 @@ class Artifact:
     repository with its host, from which a target derives its own name; ``version`` is a tag or an
     NGC version; ``root`` is the digest of the manifest or index at the top. ``contents`` stand in
     the order in which they may be pushed: each after everything that it refers to. ``notes`` are
-    facts for people and auditors, such as why an index is not carried.
+    facts for people and auditors, such as why an index is not carried. ``upstream`` is what became
+    of the signatures of its publisher, where a policy asked for it.
     """
 
     kind: str
@@ -105,6 +107,7 @@ class Artifact:
     root: Digest
     contents: tuple[Content, ...]
     notes: Mapping[str, str] = field(default_factory=dict)
+    upstream: Record | None = None
 
     @property
     def manifests(self) -> Iterator[Content]:
@@ -143,12 +146,22 @@ class Artifact:
         body |= {"version": self.version, "root": str(self.root)}
         if self.notes:
             body["notes"] = dict(sorted(self.notes.items()))
+        if self.upstream:
+            body["upstream"] = self.upstream.to_dict()
         body["contents"] = [content.to_dict() for content in self.contents]
         return body
 
     @classmethod
-    def read(cls, fields: Fields, contents: tuple[Content, ...]) -> Artifact:
-        """Read what :meth:`to_dict` wrote, except the contents, which were read before."""
+    def read(
+        cls, fields: Fields, contents: tuple[Content, ...], *, strict: bool = False
+    ) -> Artifact:
+        """Read what :meth:`to_dict` wrote, except the contents, which were read before.
+
+        ``strict`` refuses unknown fields below; those of ``fields`` are the caller's.
+        """
+        upstream = None
+        if "upstream" in fields:
+            upstream = Record.read(fields.child("upstream"), strict=strict)
         artifact = cls(
             kind=fields.text("kind", choices=KINDS),
             name=fields.text("name", pattern=r"[\x21-\x7e]+"),
@@ -157,6 +170,7 @@ class Artifact:
             root=fields.digest("root"),
             contents=contents,
             notes=fields.mapping("notes"),
+            upstream=upstream,
         )
         if fault := artifact.fault():
             raise fields.fault(fields.path, fault, "")

@@ -81,17 +81,7 @@ class PublicKey:
     @classmethod
     def from_pem(cls, pem: str | bytes, *, what: str = "the key") -> PublicKey:
         """Read one public key in PEM; ``what`` names it in the :class:`UsageError`."""
-        text = _text(pem, what)
-        match = _PEM.fullmatch(text.replace("\r\n", "\n").strip(" \t\r\n"))
-        if match is None or match[1] != "PUBLIC KEY":
-            raise _refused(text, what)
-        try:
-            loaded = load_der_public_key(
-                base64.b64decode(match[2].replace("\n", ""), validate=True)
-            )
-        except (ValueError, UnsupportedAlgorithm):
-            raise UsageError(f"{what} is not a public key that can be read", hint=_WANTED) from None
-        return cls.of(loaded, what=what)
+        return cls.of(load_pem(pem, what=what), what=what)
 
     @classmethod
     def of(cls, key: object, *, what: str = "the key") -> PublicKey:
@@ -105,6 +95,21 @@ class PublicKey:
         raise UsageError(f"{what} is {kind_of(key)}, which dray does not take", hint=_WANTED)
 
 
+def load_pem(pem: str | bytes, *, what: str, wanted: str = _WANTED) -> object:
+    """Return the one public key in PEM, of any kind, as ``cryptography`` has it.
+
+    Raises :class:`UsageError`, which says what was given instead; ``wanted`` is its hint.
+    """
+    text = _text(pem, what, wanted)
+    match = _PEM.fullmatch(text.replace("\r\n", "\n").strip(" \t\r\n"))
+    if match is None or match[1] != "PUBLIC KEY":
+        raise _refused(text, what, wanted)
+    try:
+        return load_der_public_key(base64.b64decode(match[2].replace("\n", ""), validate=True))
+    except (ValueError, UnsupportedAlgorithm):
+        raise UsageError(f"{what} is not a public key that can be read", hint=wanted) from None
+
+
 def kind_of(key: object) -> str:
     """Return what a key object of ``cryptography`` is, for a message."""
     curve = getattr(key, "curve", None)
@@ -114,9 +119,9 @@ def kind_of(key: object) -> str:
     return f"of the kind {name}"
 
 
-def _text(pem: str | bytes, what: str) -> str:
+def _text(pem: str | bytes, what: str, wanted: str) -> str:
     if len(pem) > MAX_PEM:
-        raise UsageError(f"{what} is larger than any public key", hint=_WANTED)
+        raise UsageError(f"{what} is larger than any public key", hint=wanted)
     if isinstance(pem, str):
         return pem
     try:
@@ -139,20 +144,20 @@ _OTHERS = {
         "is a certificate; dray trusts bare keys",
         "take its key out: openssl x509 -in FILE -pubkey -noout > KEY.pub",
     ),
-    "BEGIN RSA PUBLIC KEY-----": ("is an RSA key, which dray does not take", _WANTED),
-    "ssh-": ("is an SSH key, which dray does not take", _WANTED),
-    "ecdsa-sha2-": ("is an SSH key, which dray does not take", _WANTED),
+    "BEGIN RSA PUBLIC KEY-----": ("is an RSA key in PKCS#1, which dray does not take", ""),
+    "ssh-": ("is an SSH key, which dray does not take", ""),
+    "ecdsa-sha2-": ("is an SSH key, which dray does not take", ""),
 }
 """What people give instead of a public key in PEM, by a mark in it; the first that is found."""
 
 
-def _refused(text: str, what: str) -> UsageError:
+def _refused(text: str, what: str, wanted: str) -> UsageError:
     for mark, (message, hint) in _OTHERS.items():
         if mark in text:
-            return UsageError(f"{what} {message}", hint=hint)
+            return UsageError(f"{what} {message}", hint=hint or wanted)
     if text.count("-----BEGIN ") > 1:
         return UsageError(f"{what} holds more than one PEM block", hint="one key in each file")
-    return UsageError(f"{what} is not one public key in PEM", hint=_WANTED)
+    return UsageError(f"{what} is not one public key in PEM", hint=wanted)
 
 
 def verify(public_key: PublicKey, signature: bytes, data: bytes) -> bool:

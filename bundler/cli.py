@@ -22,6 +22,7 @@ from bundler.connect import login_options
 from bundler.countersigning import sign
 from bundler.doctor.command import doctor
 from bundler.exporting import export
+from bundler.policykit import policy
 
 if TYPE_CHECKING:
     from bundler.connect import Connect
@@ -32,7 +33,7 @@ SPEC = click.Path(dir_okay=False, path_type=Path)
 
 def commands() -> list[click.Command]:
     """Return the commands of the low side."""
-    return [init, adopt, keygen, doctor, lock, export, sign]
+    return [init, adopt, keygen, doctor, lock, policy, export, sign]
 
 
 @command("init")

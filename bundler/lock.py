@@ -123,7 +123,7 @@ class LockedArtifact:
             LockedContent.read(item) for item in fields.objects("contents", required=True)
         )
         origin = Origin.read(fields.child("origin"))
-        artifact = Artifact.read(fields, tuple(locked.content for locked in contents))
+        artifact = Artifact.read(fields, tuple(one.content for one in contents), strict=True)
         fields.done()
         return cls(artifact, origin, contents)
 

@@ -139,9 +139,10 @@ def _registry(locked: LockedArtifact, upstreams: Upstreams) -> Found:
     """Compare the tag's digest, and ask for every manifest that is pinned by its digest."""
     artifact, where = locked.artifact, locked.origin.where
     registry, repository = upstreams.registry(where["host"]), where["repository"]
-    for content in artifact.contents:
-        if content.role not in MANIFEST_ROLES:
-            continue
+    for source in locked.contents:
+        content = source.content
+        if content.role not in MANIFEST_ROLES or source.text is not None:
+            continue  # evidence is in the lock: it was never there
         if registry.has_manifest(repository, content.digest) is None:
             what = "its digest" if content.digest == artifact.root else f"{content.digest} of it"
             return Found("vanished", f"{what} is gone: the locked bytes cannot be had there")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bundle.progress import counted, human
+from bundle.upstream.show import spelt
 
 if TYPE_CHECKING:
     from bundler.lock import Lock, LockedArtifact
@@ -47,6 +48,7 @@ def describe(after: Lock, rows: list[dict[str, str]], before: Lock | None) -> li
             f"{artifact.kind:9}{artifact.root[:19]}  {human(artifact.size):>9}  {artifact.name}"
         )
         lines += [f"{'':9}{key}: {text}" for key, text in sorted(artifact.notes.items())]
+        lines += [f"{'':9}{line}" for line in spelt(artifact, artifact.upstream)]
     if before:
         lines += [f"{row['change']}: {row['artifact']} {row['before'][:19]}" for row in rows]
         lines += ["nothing moved"] if not rows else []

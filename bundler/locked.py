@@ -34,12 +34,18 @@ def read(spec: Spec) -> lock.Lock | None:
 
 
 def check_pair(found: lock.Lock, spec: Spec) -> None:
-    """Raise :class:`UsageError` when the spec was changed since it was locked."""
+    """Raise :class:`UsageError` when the spec was changed since it was locked.
+
+    Raises :class:`bundle.errors.GateRefused` when the lock does not keep the spec's policy.
+    """
+    from bundler.signedby import check_recorded  # noqa: PLC0415  (heavy: not for --help)
+
     if found.spec != spec.digest:
         raise UsageError(
             f"{lock_path(spec.path)} is not of this {spec.path.name}: the spec was changed since",
             hint=f"dray lock {spec.path}, review what changed, then export",
         )
+    check_recorded(found, spec)
 
 
 def resolve(spec: Spec, connect: Connect, *, write: bool = True) -> lock.Lock:

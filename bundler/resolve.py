@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from bundle.errors import DrayError, SourceError, UsageError, VerificationError
 from bundle.http import Http
 from bundle.registry import Registry
+from bundler import signedby
 from bundler.chartimages import ChartImages, explained
 from bundler.entries import ImageEntry
 from bundler.fetch import other_bytes
@@ -187,8 +188,11 @@ class Upstreams:
 
 
 def resolve(spec: Spec, upstreams: Upstreams) -> Lock:
-    """Resolve every entry, in parallel; raise one error that names all that failed."""
-    _refuse_what_is_left_out(spec)
+    """Resolve every entry, in parallel; raise one error that names all that failed.
+
+    Then the policy: :class:`bundle.errors.GateRefused` names all that is not signed as it asks.
+    """
+    signedby.refuse_unsupported(spec)
     inside, nims = ChartImages(spec, upstreams.opener, upstreams.warn), Nims(spec)
     work = _work(spec, upstreams, inside) + _nims(nims, upstreams)
     results = _run(work)
@@ -205,7 +209,7 @@ def resolve(spec: Spec, upstreams: Upstreams) -> Lock:
     lock = Lock(spec.stream, spec.digest, tuple(unique[key] for key in sorted(unique)))
     if fault := lock.fault():
         raise UsageError(f"{spec.path}: {fault}", hint="keep one of the two entries")
-    return lock
+    return signedby.enforce(lock, spec, upstreams)
 
 
 def chart_images(spec: Spec, upstreams: Upstreams) -> ChartImages:
@@ -221,18 +225,6 @@ def chart_images(spec: Spec, upstreams: Upstreams) -> ChartImages:
 def _run(work: Sequence[tuple[str, Work]]) -> list[list[LockedArtifact] | Failure]:
     with ThreadPoolExecutor(PARALLEL, "lock") as pool:
         return list(pool.map(lambda item: _attempt(*item), work))
-
-
-def _refuse_what_is_left_out(spec: Spec) -> None:
-    """Never lock less than the spec asks for: what cannot be resolved or enforced is an error."""
-    asked = {
-        "policy": bool(spec.policy),
-    }
-    if found := [key for key, used in asked.items() if used]:
-        raise UsageError(
-            f"{spec.path}: {', '.join(found)}: not supported by this version",
-            hint="take it out",
-        )
 
 
 def _attempt(name: str, work: Work) -> list[LockedArtifact] | Failure:

@@ -12,6 +12,7 @@ from bundle.decode import Fields, Key
 from bundle.digest import Digest
 from bundle.hosts import Host
 from bundle.manifest import STREAM
+from bundle.upstream import policy as policies
 from bundler import entries, reference
 from bundler.entries import (
     ChartEntry,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from bundle.decode import Path as Steps
     from bundle.strictyaml import Document
+    from bundle.upstream.policy import Policy
     from bundler.entries import Platforms
 
     T = TypeVar("T")
@@ -53,7 +55,6 @@ DEFAULT_PLATFORMS = ("linux/amd64",)
 EXPIRES_DAYS = 180
 OS = r"[a-z][a-z0-9._-]{0,63}"
 KERNEL = r"[0-9][0-9A-Za-z._+~-]{0,127}"
-SEVERITIES = ("low", "medium", "high", "critical")
 KEYS = (
     "apiVersion",
     "stream",
@@ -84,8 +85,8 @@ class Nodes:
 class Spec:
     """A spec that was read by :func:`load`.
 
-    ``policy`` is as it was written, its keys and types checked; ``digest`` is that of the file's
-    bytes; ``warnings`` are for people, each with ``file:line:column``.
+    ``digest`` is that of the file's bytes; ``warnings`` are for people, each with
+    ``file:line:column``.
     """
 
     stream: str
@@ -99,7 +100,7 @@ class Spec:
     platforms: Platforms
     registries: Mapping[str, Host]
     nodes: Nodes
-    policy: Mapping[str, object]
+    policy: Policy
     expires_days: int
     digest: Digest
     path: Path
@@ -143,7 +144,7 @@ def parse(data: bytes, path: Path) -> Spec:
         hf=_entries(fields, "hf", context, entries.huggingface, lambda e: (e.repo, e.commit)),
         nims=_entries(fields, "nims", context, entries.nim, lambda e: e.image.name),
         nodes=_nodes(fields, document),
-        policy=_policy(fields, document),
+        policy=_policy(fields, document, path.parent),
         registries=registries,
         expires_days=_expires(fields),
         digest=Digest.of(data),
@@ -201,14 +202,9 @@ def _nodes(fields: Fields, document: Document) -> Nodes:
     return Nodes(inner.texts("os", pattern=OS), inner.texts("kernels", pattern=KERNEL))
 
 
-def _policy(fields: Fields, document: Document) -> Mapping[str, object]:
-    inner = _child(fields, "policy", document, ("require-signature", "max-severity"))
-    policy: dict[str, object] = {}
-    if "require-signature" in inner:
-        policy["require-signature"] = list(inner.texts("require-signature", pattern=r"[!-~]+"))
-    if "max-severity" in inner:
-        policy["max-severity"] = inner.text("max-severity", choices=SEVERITIES)
-    return policy
+def _policy(fields: Fields, document: Document, folder: Path) -> Policy:
+    inner = _child(fields, "policy", document, policies.KEYS)
+    return policies.read(inner, document, folder)
 
 
 def _registries(fields: Fields, document: Document, folder: Path) -> Mapping[str, Host]:

@@ -23,6 +23,7 @@ from bundle.options import (
 )
 from importer.ledger.command import ledger
 from importer.ledger.status import status
+from importer.option import policy_option
 from importer.repair.command import repair
 
 if TYPE_CHECKING:
@@ -145,6 +146,7 @@ def inspect(
 @option(
     "--quick", is_flag=True, help="Signature, names, sizes and the ends of chunks; no blob is read."
 )
+@policy_option
 def verify(
     folders: tuple[Path, ...],
     trust: Path | None,
@@ -152,6 +154,7 @@ def verify(
     decrypt_key: Path | None,
     *,
     overrides: Overrides,
+    policy: Path | None,
     quick: bool,
     as_json: bool,
 ) -> None:
@@ -162,8 +165,9 @@ def verify(
     """
     from bundle import verify as checking
     from bundle.progress import bar
+    from bundle.reader import Reader
     from bundle.signaturefiles import check_signatures
-    from importer import report
+    from importer import report, signedby
 
     media, sealed, trusted = _unseal(folders, trust, pub)
     recipient = _recipient(sealed, trusted, decrypt_key)
@@ -176,7 +180,12 @@ def verify(
     refusal = _error(result.raise_for_findings) or _error(
         lambda: _admission(sealed, overrides).judge()
     )
-    report.verified(sealed, result, refusal, as_json=as_json, quick=quick)
+    judged = None
+    if policy and not refusal:
+        reader = Reader(sealed.manifest, media, recipient)
+        judged = signedby.judge(policy, reader, sealed.manifest.artifacts)
+        refusal = judged.refused
+    report.verified(sealed, result, judged, refusal, as_json=as_json, quick=quick)
     if refusal:
         raise refusal
 
@@ -208,6 +217,7 @@ def verify(
 )
 @option("--plan", "plan_only", is_flag=True, help="Show exactly what would happen, and stop.")
 @option("--verify-first", is_flag=True, help="Read and verify everything before the first upload.")
+@policy_option
 def load(  # noqa: PLR0913
     folders: tuple[Path, ...],
     targets: tuple[str, ...],
@@ -217,6 +227,7 @@ def load(  # noqa: PLR0913
     *,
     overrides: Overrides,
     decrypt_key: Path | None,
+    policy: Path | None,
     plan_only: bool,
     verify_first: bool,
     as_json: bool,
@@ -232,7 +243,7 @@ def load(  # noqa: PLR0913
         run = session.Session(admission, media, targets or ("warehouse",), only, stop)
         run.quiet, run.recipient = as_json, recipient
         try:
-            plan = run.plan(verify_first=verify_first)
+            plan = run.plan(verify_first=verify_first, policy=policy)
             if plan_only:
                 report.plan(plan, as_json=as_json)
                 return

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bundle.options import emit, say
 from bundle.progress import counted, human
+from bundle.upstream.show import spelt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from bundle.verify import Finding, Report
     from importer.load import Outcome
     from importer.plan import Plan
+    from importer.signedby import Judged
     from importer.targets.base import Target
 
 
@@ -52,6 +54,8 @@ def _artifact(artifact: Artifact, *, files: bool) -> None:
     say(f"├─ {artifact.kind} {artifact.name}  {human(artifact.size)}  {artifact.root[:19]}")
     for key, text in sorted(artifact.notes.items()):
         say(f"│    {key}: {text}")
+    for line in spelt(artifact, artifact.upstream):
+        say(f"│    {line}, says the low side")
     shown = artifact.contents if files else tuple(artifact.files)[:0]
     for content in shown:
         what = content.path or " ".join([*content.tags, content.platform]).strip()
@@ -61,7 +65,13 @@ def _artifact(artifact: Artifact, *, files: bool) -> None:
 
 
 def verified(
-    sealed: Sealed, report: Report, refusal: DrayError | None, *, as_json: bool, quick: bool
+    sealed: Sealed,
+    report: Report,
+    judged: Judged | None,
+    refusal: DrayError | None,
+    *,
+    as_json: bool,
+    quick: bool,
 ) -> None:
     """Print what a verification found; ``refusal`` is what the command ends with."""
     manifest = sealed.manifest
@@ -77,6 +87,7 @@ def verified(
                 "bad": [finding.to_dict() for finding in report.bad],
                 "missing": [finding.to_dict() for finding in report.missing],
                 "notes": report.notes,
+                **({"policy": judged.to_dict()} if judged else {}),
                 **_error(refusal),
             }
         )
@@ -102,6 +113,8 @@ def verified(
         say("note: the chunks are encrypted, and were not opened: no --decrypt-key was given")
         what += "" if quick else " of the files"
     say(f"verified: {what}, {human(report.checked)} read")
+    if judged:
+        judged.show()
 
 
 def _finding(word: str, finding: Finding) -> None:

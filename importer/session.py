@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from bundle.artifact import KINDS
 from bundle.errors import UsageError
 from bundle.lockfile import held
+from bundle.options import warn
 from bundle.progress import bar
 from bundle.reader import Reader
 from bundle.signaturefiles import check_signatures
 from bundle.state import default_folder
 from bundle.verify import verify
 from bundle.view import Views
-from importer import destinations
+from importer import destinations, signedby
 from importer import plan as planning
 from importer.ledger.mirror import shelves
 from importer.load import Load, Outcome
@@ -22,7 +23,9 @@ from importer.load import Load, Outcome
 if TYPE_CHECKING:
     import threading
     from collections.abc import Sequence
+    from pathlib import Path
 
+    from bundle.artifact import Artifact
     from bundle.envelope import Recipient
     from bundle.media import Media
     from bundle.unseal import Sealed
@@ -49,8 +52,11 @@ class Session:
         """The manifest, and who signed it."""
         return self.admission.sealed
 
-    def plan(self, *, verify_first: bool) -> Plan:
-        """Check the media and the targets, and ask these what they have; nothing is written."""
+    def plan(self, *, verify_first: bool, policy: Path | None = None) -> Plan:
+        """Check the media, the policy and the targets, and ask these what they have.
+
+        Nothing is written. Raises :class:`bundle.errors.GateRefused` for what ``policy`` refuses.
+        """
         manifest = self.sealed.manifest
         if manifest.recipients:
             Views(manifest, self.media, self.recipient).require()
@@ -66,13 +72,23 @@ class Session:
             )
         check_signatures(self.sealed, self.media, report)
         report.raise_for_findings()
-        self.targets = destinations.parse(self.to)
         artifacts = [a for a in manifest.artifacts if a.kind in _kinds(self.only)]
+        if policy:
+            self._check(policy, artifacts)
+        self.targets = destinations.parse(self.to)
         routes = destinations.route(artifacts, self.targets)
         for target in self.targets:
             target.check()
         self.admission.judge_by_mirrors(shelves(self.targets))
         return planning.make(manifest, routes)
+
+    def _check(self, policy: Path, artifacts: Sequence[Artifact]) -> None:
+        reader = Reader(self.sealed.manifest, self.media, self.recipient)
+        judged = signedby.judge(policy, reader, artifacts)
+        for pattern in judged.idle:
+            warn(f"{policy}: require-signature: nothing here is called {pattern}")
+        if judged.refused:
+            raise judged.refused
 
     def load(self, plan: Plan) -> Outcome:
         """Load what the plan names; the ledger says so before it begins, and how it ended."""

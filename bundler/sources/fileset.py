@@ -79,7 +79,7 @@ def build(
     body = {
         "artifactType": f"application/vnd.dray.{identity.kind}.v1",
         "layers": [
-            {**_described(item.content.descriptor), "annotations": {TITLE: item.content.path}}
+            {**described(item.content.descriptor), "annotations": {TITLE: item.content.path}}
             for item in contents
         ],
         "annotations": annotations,
@@ -100,9 +100,9 @@ def signed(locked: LockedArtifact, signature: bytes) -> LockedArtifact:
         "schemaVersion": 2,
         "mediaType": MANIFEST,
         "artifactType": SIGNATURE,
-        "config": _described(config.content.descriptor),
-        "layers": [{**_described(content.descriptor), "annotations": title}],
-        "subject": _described(root.descriptor),
+        "config": described(config.content.descriptor),
+        "layers": [{**described(content.descriptor), "annotations": title}],
+        "subject": described(root.descriptor),
     }
     manifest = _written(MANIFEST, compact_json(document).decode(), role="manifest")
     manifest = replace(manifest, content=replace(manifest.content, subject=root.digest))
@@ -127,8 +127,8 @@ def assemble(
     """Add ``config`` (media type and text) and the manifest around ``body`` to the layers."""
     what = _written(config[0], config[1], role="config")
     document = {"schemaVersion": 2, "mediaType": MANIFEST, **body}
-    document["config"] = _described(what.content.descriptor)
-    document.setdefault("layers", [_described(item.content.descriptor) for item in layers])
+    document["config"] = described(what.content.descriptor)
+    document.setdefault("layers", [described(item.content.descriptor) for item in layers])
     text = compact_json(document).decode()
     root = _written(MANIFEST, text, role="manifest", tags=(tag(identity.version),))
     if root.content.size > MANIFEST_LIMIT:
@@ -158,7 +158,8 @@ def _written(media_type: str, text: str, *, role: str, tags: tuple[str, ...] = (
     )
 
 
-def _described(descriptor: Descriptor) -> dict[str, object]:
+def described(descriptor: Descriptor) -> dict[str, object]:
+    """Return a descriptor as manifests spell it."""
     return {
         "mediaType": descriptor.media_type,
         "digest": str(descriptor.digest),

@@ -11,6 +11,7 @@ from bundle.errors import NotFound, SourceError
 from bundle.whole import Unranged
 from bundler import oci
 from bundler.lock import LockedArtifact, LockedContent, Origin
+from bundler.sources import evidence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -82,6 +83,7 @@ class _Walk:
     platforms: tuple[str, ...]
     contents: dict[Digest, Content] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+    texts: dict[Digest, str] = field(default_factory=dict)
 
     def run(self) -> LockedArtifact:
         ref = self.reference
@@ -89,7 +91,7 @@ class _Walk:
         parsed = oci.parse(data, root.media_type, ref.name)
         chosen = root
         if parsed.is_index:
-            chosen = self._choose(root, parsed)
+            chosen = self._choose(root, data, parsed)
         else:
             self._check_platform(parsed)
         if chosen.digest == root.digest:
@@ -117,11 +119,13 @@ class _Walk:
         if fault := artifact.fault():
             raise SourceError(f"{ref.name}: {fault}")
         origin = Origin("registry", {"host": ref.host, "repository": ref.repository})
-        return LockedArtifact(artifact, origin, tuple(LockedContent(c) for c in artifact.contents))
+        texts = self.texts
+        locked = (LockedContent(c, text=texts.get(c.digest)) for c in artifact.contents)
+        return LockedArtifact(artifact, origin, tuple(locked))
 
     # -- which part of an index -------------------------------------------------------------------
 
-    def _choose(self, root: Descriptor, parsed: oci.Parsed) -> Descriptor:
+    def _choose(self, root: Descriptor, data: bytes, parsed: oci.Parsed) -> Descriptor:
         """Return the index when it is carried whole, or else the one child that is carried bare."""
         if not parsed.children:
             raise SourceError(f"{self.reference.name} is an index of nothing")
@@ -142,21 +146,41 @@ class _Walk:
             why = f"complete, not only {names}: a registry refuses an index without its children"
             self.notes["index"] = why
             return root
-        return self._bare(root, parsed, wanted[0])
+        return self._bare(root, data, parsed, wanted[0])
 
-    def _bare(self, root: Descriptor, parsed: oci.Parsed, child: oci.Child) -> Descriptor:
+    def _bare(
+        self, root: Descriptor, data: bytes, parsed: oci.Parsed, child: oci.Child
+    ) -> Descriptor:
         why = "a registry refuses an index without all its children"
         self.notes["index"] = f"left behind: only {child.platform} of {root.digest}; {why}"
-        signed = self.registry.referrers(self.reference.repository, root.digest)
-        if signed or self._cosign_tags(root.digest):
-            self.notes["signature"] = (
-                f"the signature of {root.digest} is left behind with the index"
-            )
         self._manifest(child.descriptor, child.platform, depth=1)
         for other in parsed.children:
             if other.attests == child.descriptor.digest:
                 self._manifest(other.descriptor, other.platform, depth=1)
+        self._evidence(root, data, child.descriptor)
         return child.descriptor
+
+    def _evidence(self, root: Descriptor, data: bytes, child: Descriptor) -> None:
+        """Carry the signatures of an index that is left behind, in a way that can be followed."""
+        about = [(found, self._body(found)) for found in self._refers(root.digest)]
+        tags = self._cosign_tags(root.digest)
+        about += [(found, body) for tag, found, body in tags if tag.endswith(".sig")]
+        if signed := evidence.gather(data, child, about):
+            for item in signed:
+                self.contents.setdefault(item.content.digest, item.content)
+                if item.text is not None:
+                    self.texts[item.content.digest] = item.text
+            note = f"of {root.digest}, the index that is left behind: it goes along as evidence"
+            self.notes["signature"] = note
+        elif about or tags:
+            note = f"what refers to {root.digest} is left behind with the index"
+            self.notes["signature"] = note
+
+    def _refers(self, digest: Digest) -> list[Descriptor]:
+        return self.registry.referrers(self.reference.repository, digest)
+
+    def _body(self, found: Descriptor) -> bytes:
+        return self.registry.manifest(self.reference.repository, found.digest)[1]
 
     def _wants(self, platform: str) -> bool:
         if not self.platforms:
@@ -216,7 +240,7 @@ class _Walk:
 
     def _referrers(self, digest: Digest, depth: int) -> None:
         """Carry what refers to ``digest``: OCI referrers, and cosign's tags from before them."""
-        for found in self.registry.referrers(self.reference.repository, digest):
+        for found in self._refers(digest):
             if found.digest not in self.contents:
                 self._manifest(found, "", depth + 1)
         for tag, descriptor, data in self._cosign_tags(digest):

@@ -178,7 +178,7 @@ def test_a_bug_in_a_source_is_not_taken_for_an_answer(fake: FakeRegistry) -> Non
 def test_a_policy_that_nobody_would_enforce_is_refused_before_anything_is_asked(
     fake: FakeRegistry,
 ) -> None:
-    with pytest.raises(UsageError, match="policy: not supported by this version"):
+    with pytest.raises(UsageError, match="max-severity is not supported by this version"):
         lock(fake, "images: ['up.example/a:1']\npolicy: {max-severity: high}\n")
     assert fake.asked == []
 

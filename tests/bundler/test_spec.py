@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from bundle.digest import Digest
 from bundle.errors import UsageError
 from bundle.hosts import Host
+from bundle.upstream.policy import KeyEntry, Rule
 from bundler import reference, spec
 from bundler.spec import ChartEntry, FileEntry, HfEntry, ImageEntry, NgcEntry, NimEntry, Spec
 from tests.bundler.specs import CUDA, HEAD, HEX, IMAGE, read
@@ -47,7 +49,10 @@ hf:
   - {{repo: nvidia/Model-1, commit: {"ab" * 20}}}
 nims:
   - {{image: nvcr.io/nim/meta/llama-3.1-8b-instruct:1.8.0, profiles: [auto]}}
-policy: {{require-signature: [nvcr.io/nvidia/*], max-severity: high}}
+policy:
+  signing-keys: [{{name: nvidia, ngc: containers, fingerprint: "sha256:{HEX}"}}]
+  require-signature: [nvcr.io/nvidia/*]
+  max-severity: high
 registries:
   nvcr.io: {{endpoint: "http://127.0.0.1:5001/"}}
   mirror.example:8080: {{plain-http: true}}
@@ -106,7 +111,10 @@ def test_everything_that_a_spec_can_say_is_read(full: Spec, tmp_path: Path) -> N
 
 def test_the_settings_of_a_spec_are_read(full: Spec, tmp_path: Path) -> None:
     assert full.nodes == spec.Nodes(("ubuntu22.04",), ("5.15.0-113-generic",))
-    assert full.policy == {"require-signature": ["nvcr.io/nvidia/*"], "max-severity": "high"}
+    key = KeyEntry("nvidia", ngc="containers", fingerprint=f"sha256:{HEX}")
+    assert full.policy.rules == (Rule("nvcr.io/nvidia/*"),)
+    assert [replace(found, where="") for found in full.policy.keys] == [key]
+    assert full.policy.max_severity == "high"
     assert full.registries == {
         "nvcr.io": Host("http://127.0.0.1:5001"),
         "mirror.example:8080": Host(plain_http=True),

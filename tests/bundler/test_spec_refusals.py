@@ -8,6 +8,7 @@ from bundle.errors import UsageError
 from tests.bundler.specs import CUDA, HEAD, HEX, IMAGE, read
 
 SECRET = "hunter2"
+NGC_KEY = "{name: a, ngc: models}"
 LIES: dict[str, tuple[str, str, str, str]] = {
     # what follows HEAD (two lines), LINE:COLUMN, part of the message, part of the hint
     "unknown key": (f"imagse: [{CUDA}]", "3:1", "imagse: is not a known key", "'images'"),
@@ -197,6 +198,54 @@ LIES: dict[str, tuple[str, str, str, str]] = {
     "os as a number": ("nodes: {os: [22.04]}", "3:14", "must be text, not the number 22.04", ""),
     "unknown policy": ("policy: {max-severty: high}", "3:10", "not a known key", "'max-severity'"),
     "unknown severity": ("policy: {max-severity: bad}", "3:24", "is 'bad'", "critical"),
+    "a signature without keys": (
+        "policy: {require-signature: ['*']}",
+        "3:29",
+        "has no keys to check with",
+        "signing-keys",
+    ),
+    "a rule with an unknown key": (
+        f"policy: {{signing-keys: [{NGC_KEY}], require-signature: [{{match: x, keys: [b]}}]}}",
+        "3:88",
+        "'b' is no key of signing-keys",
+        "known here: a",
+    ),
+    "a key that is nowhere": (
+        "policy: {signing-keys: [{name: a}]}",
+        "3:25",
+        "exactly one of file, pgp and ngc",
+        "",
+    ),
+    "a key in two places": (
+        "policy: {signing-keys: [{name: a, file: x, ngc: models}]}",
+        "3:25",
+        "exactly one of file, pgp and ngc",
+        "",
+    ),
+    "a key file that is not there": (
+        "policy: {signing-keys: [{name: a, file: nowhere.pub}]}",
+        "3:41",
+        "there is no file",
+        "relative",
+    ),
+    "two keys of one name": (
+        f"policy: {{signing-keys: [{NGC_KEY}, {NGC_KEY}]}}",
+        "3:56",
+        "'a' stands here twice",
+        "",
+    ),
+    "a fingerprint of another kind": (
+        "policy: {signing-keys: [{name: a, ngc: models, fingerprint: '" + "0" * 40 + "'}]}",
+        "3:61",
+        "is not one of a key of this kind",
+        "sha256: and 64 hex digits",
+    ),
+    "a key of something unknown at NGC": (
+        "policy: {signing-keys: [{name: a, ngc: videos}]}",
+        "3:40",
+        "is 'videos'",
+        "containers",
+    ),
     "host with a scheme": ("registries: {'https://a.b': {}}", "3:14", "not a host", "nvcr.io"),
     "no settings": ("registries: {a.b: }", "3:19", "must be a mapping, not nothing", ""),
     "flag as text": ("registries: {a.b: {plain-http: yes}}", "3:32", "must be true or false", ""),

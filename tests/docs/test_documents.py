@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bundle.cli import build
+from bundle.upstream.keys import RawKey
 from bundler import spec
 from fixtures.ngc import EmulatedNgc, emulate, sample_catalogue
 from importer import destinations
@@ -77,6 +78,12 @@ def registries(ngc: EmulatedNgc) -> str:
     return "registries:\n" + "".join(rows)
 
 
+def fingerprint(ngc: EmulatedNgc, kind: str) -> str:
+    """Return what a document pins, in hex: it must not show a real one's stand-in."""
+    key = RawKey.from_pem(kind, ngc.catalogue.public_keys[kind], what=kind)
+    return key.fingerprint.removeprefix("sha256:")
+
+
 def environment(home: Path) -> dict[str, str]:
     own = isolation.own(home)
     own_programs = str(programs.TOOLS / "bin")
@@ -105,6 +112,8 @@ def test_the_document_holds(
             "AWS_SECRET_ACCESS_KEY=…": f"AWS_SECRET_ACCESS_KEY={store.secret_key}",
             "nvapi-…": ngc.catalogue.keys["entitled"].secret,
             "/usr/lib/softhsm/libsofthsm2.so": str(softhsm.module()),
+            "THE-CONTAINERS-KEY": fingerprint(ngc, "containers"),
+            "THE-MODELS-KEY": fingerprint(ngc, "models"),
             "/srv": f"{tmp_path}/srv",
             "/mnt": f"{tmp_path}/mnt",
         }
@@ -148,7 +157,7 @@ def check_spec(block: Block, folder: Path) -> None:
             text = f"{line}\n{text}"
     if not re.search(r"^(images|charts|models|resources|files):", text, re.MULTILINE):
         text += "images: [nvcr.io/nvidia/cuda:12.6.0-base-ubuntu22.04]\n"
-    for name in re.findall(r"\bca: (\S+?)[,}\n]", text):
+    for name in re.findall(r"\b(?:ca|file|pgp): (\S+?)[,}\n]", text):
         (folder / name).touch()
     spec.parse(text.encode(), folder / "dray.yaml")
 

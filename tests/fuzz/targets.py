@@ -36,6 +36,7 @@ from importer.ledger.head import Head
 from importer.ledger.streams import Standings
 from importer.targets import layout, marker
 from tests import factory, keys
+from tests.fuzz import vendortargets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -304,4 +305,5 @@ TARGETS: dict[str, Target] = {
     "zstd": zstd,
     "chunk": chunk,
     "encrypted-header": encrypted_header,
+    **vendortargets.TARGETS,
 }

@@ -16,6 +16,7 @@ from bundle.chunks import Chunk, Inner, Part, StoredBlob, chunk_name, index_json
 from bundle.digest import Digest
 from bundle.manifest import File, Manifest, Medium, Previous, bundle_name
 from bundle.parity import Group, ParityFile, list_name, list_size, parity_name
+from bundle.upstream.record import FINGERPRINT, KEY_NAME, METHODS, Proof, Record
 from bundler.lock import ORIGINS, Lock, LockedArtifact, LockedContent, Origin
 
 Place = tuple[str | int, ...]
@@ -65,6 +66,19 @@ PATHS = (
 ).filter(lambda path: not path_fault(path))
 
 
+PROOFS = st.builds(
+    Proof,
+    st.sampled_from(METHODS),
+    text(KEY_NAME),
+    text(FINGERPRINT),
+    DIGESTS,
+    st.just("") | text("[!-~]{1,9}"),
+)
+RECORDS = st.sampled_from([Record("unsigned"), Record("unchecked")]) | st.lists(
+    PROOFS, min_size=1, max_size=2
+).map(lambda proofs: Record("verified", tuple(proofs)))
+
+
 @st.composite
 def artifacts(draw: st.DrawFn, sizes: dict[Digest, int]) -> Artifact:
     """Return an artifact; ``sizes`` is of every digest so far, and grows: artifacts share blobs."""
@@ -83,6 +97,7 @@ def artifacts(draw: st.DrawFn, sizes: dict[Digest, int]) -> Artifact:
         root=root,
         contents=tuple(contents),
         notes=draw(st.dictionaries(TEXTS, TEXTS, max_size=2)),
+        upstream=draw(st.none() | RECORDS),
     )
     return made if not made.fault() else with_own_paths(made)
 

@@ -18,6 +18,7 @@ from bundle import strictyaml
 from bundle.artifact import Artifact, Content
 from bundle.digest import Digest
 from bundle.errors import UsageError
+from bundle.upstream.record import Proof, Record
 from bundler import lock
 from bundler.lock import Lock, LockedArtifact, LockedContent, Origin
 from tests.property.strategies import ODD_WORDS, locks, mutations
@@ -58,6 +59,7 @@ def sample() -> Lock:
             Content("manifest", "a/m", root, 2, "linux/amd64", tags=("1",), subject=layer),
         ),
         notes={"index": "complete"},
+        upstream=Record("verified", (Proof("cosign", "k", f"sha256:{'0' * 64}", root, "host/a"),)),
     )
     sources = (
         LockedContent(image.contents[0], url="https://host/x", unvouched=True),

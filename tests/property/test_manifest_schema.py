@@ -19,6 +19,7 @@ from bundle.digest import Digest
 from bundle.errors import NotTrusted, VerificationError
 from bundle.manifest import FORMAT, File, Manifest, Medium, Previous
 from bundle.parity import Group, ParityFile
+from bundle.upstream.record import Proof, Record
 from tests import keys
 from tests.property.strategies import encrypted, manifests, mutations, value_at
 
@@ -38,6 +39,11 @@ BEYOND_SCHEMAS = re.compile(
 """Faults that tie one place of the document to another, Unicode, and numbers in unknown fields."""
 
 
+SIGNED = Record(
+    "verified", (Proof("oms", "k", f"sha256:{'0' * 64}", Digest.of(b"root"), "host/a"),)
+)
+
+
 def sample() -> Manifest:
     """Return a manifest with one of everything."""
     config, layer, file = (Digest.of(word) for word in (b"config", b"layer", b"file"))
@@ -50,7 +56,7 @@ def sample() -> Manifest:
     )
     model = (Content("file", "a/b", file, 4, path="dir/f"), Content("index", "a/i", root, 4))
     found = (
-        Artifact("image", "host/a:1", "host/a", "1", root, contents, {"index": "complete"}),
+        Artifact("image", "host/a:1", "host/a", "1", root, contents, {"index": "complete"}, SIGNED),
         Artifact("model", "ngc/b:2", "ngc/b", "2", root, model),
     )
     start, digest = len(prefix(index_json(found))), Digest.of(b"part")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import schemas
 from bundle.errors import UsageError
+from bundle.upstream import policy
 from bundler import entries, nimprofiles, reference, spec
 
 if TYPE_CHECKING:
@@ -116,6 +117,21 @@ def lists(entry: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.none() | st.lists(entry, max_size=2, unique_by=json.dumps)
 
 
+SIGNING_KEYS = [
+    {"name": "a", "file": CA},
+    {"name": "b", "pgp": CA, "fingerprint": "0123 " * 10},
+    {"name": "c", "ngc": "containers", "fingerprint": "sha256:" + "0" * 64},
+]
+RULES = text("[!-~]{1,9}") | objects(
+    {"match": text("[!-~]{1,9}")}, keys=st.lists(st.sampled_from("abc"), max_size=2)
+)
+POLICIES = objects(
+    {"signing-keys": st.just(SIGNING_KEYS)},
+    **{
+        "require-signature": st.lists(RULES, max_size=2),
+        "max-severity": st.sampled_from(policy.SEVERITIES),
+    },
+)
 SPECS = objects(
     {
         "apiVersion": st.just("dray/v1"),
@@ -135,11 +151,7 @@ SPECS = objects(
         os=st.lists(text("[a-z][a-z0-9.]{0,9}"), max_size=2),
         kernels=st.lists(text("[0-9][0-9a-z.-]{0,9}"), max_size=2),
     ),
-    policy=st.none()
-    | objects(
-        {"require-signature": st.lists(text("[!-~]{1,9}"), max_size=2)},
-        **{"max-severity": st.sampled_from(spec.SEVERITIES)},
-    ),
+    policy=st.none() | POLICIES,
     registries=st.none() | REGISTRIES,
     expires=st.integers(1, 9999).map("{}d".format),
 )
@@ -205,7 +217,11 @@ BASE: dict[str, Any] = {
     "hf": [{"repo": "a/b", "commit": "0" * 40}],
     "nims": [{"image": "nvcr.io/a/b:1", "profiles": ["auto"]}],
     "nodes": {"os": ["ubuntu22.04"], "kernels": ["5.15.0"]},
-    "policy": {"require-signature": ["nvcr.io/*"], "max-severity": "high"},
+    "policy": {
+        "signing-keys": SIGNING_KEYS,
+        "require-signature": ["nvcr.io/*", {"match": "x", "keys": ["a", "b"]}],
+        "max-severity": "high",
+    },
     "registries": {"a.b": {"endpoint": "https://c.d", "plain-http": False, "ca": CA}},
     "expires": "180d",
 }

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from bundle.digest import Descriptor, Digest
 from bundle.errors import NotFound, SourceError
+from bundle.upstream.cosign import SIMPLE_SIGNING
 from bundler.sources.images import Reference, RegistrySource
 from tests.bundler.sources.fakeregistry import INDEX, MANIFEST, FakeRegistry, spelt
 
 if TYPE_CHECKING:
-    from bundle.digest import Digest
     from bundle.registry import Registry
     from bundler.lock import LockedArtifact
 
@@ -175,15 +176,49 @@ def test_one_manifest_under_two_of_cosigns_tags_has_both(fake: FakeRegistry) -> 
 
 
 @pytest.mark.parametrize("way", ["cosign", "referrer"])
-def test_a_signature_of_an_index_that_is_left_behind_is_noted(fake: FakeRegistry, way: str) -> None:
+def test_what_refers_to_an_index_that_is_left_behind_is_noted(fake: FakeRegistry, way: str) -> None:
     amd, arm = fake.image("amd"), fake.image("arm", platform="linux/arm64")
     root = fake.index("1.0", linux_amd64=amd, linux_arm64=arm)
     if way == "cosign":
-        fake.image("cosign", f"sha256-{root.digest.hex}.sig")
+        fake.image("attestation", f"sha256-{root.digest.hex}.att")
     else:
-        fake.image("signature", subject=root)
+        fake.image("sbom", subject=root)
     notes = resolve(fake, *AMD).artifact.notes
-    assert notes["signature"] == f"the signature of {root.digest} is left behind with the index"
+    assert notes["signature"] == f"what refers to {root.digest} is left behind with the index"
+
+
+@pytest.mark.parametrize("way", ["cosign", "referrer"])
+def test_a_signature_of_an_index_that_is_left_behind_goes_along_as_evidence(
+    fake: FakeRegistry, way: str
+) -> None:
+    amd, arm = fake.image("amd"), fake.image("arm", platform="linux/arm64")
+    root = fake.index("1.0", linux_amd64=amd, linux_arm64=arm)
+    payload = fake.blob(b"signed", SIMPLE_SIGNING)
+    body: dict[str, Any] = {"config": fake.blob(b"{}", "a/b"), "layers": [payload]}
+    if way == "cosign":
+        signature = fake.push(body, MANIFEST, f"sha256-{root.digest.hex}.sig")
+    else:
+        signature = fake.push({**body, "subject": spelt(root)}, MANIFEST)
+        fake.refers[root.digest] = [signature]
+    found = resolve(fake, *AMD)
+    assert found.artifact.notes["signature"].startswith(f"of {root.digest}, the index")
+    evidence = found.artifact.contents[-1]
+    assert (evidence.role, evidence.subject) == ("manifest", amd.digest)
+    texts = {item.content.digest: item.text for item in found.contents}
+    for digest in (root.digest, signature.digest, evidence.digest):
+        assert Digest.of((texts[digest] or "").encode()) == digest
+    assert texts[payload["digest"]] is None
+    assert {content.digest: content.role for content in found.artifact.contents}[
+        root.digest
+    ] == "layer"  # a registry would refuse it as an index
+
+
+def test_what_of_an_index_is_no_json_makes_no_evidence(fake: FakeRegistry) -> None:
+    amd, arm = fake.image("amd"), fake.image("arm", platform="linux/arm64")
+    root = fake.index("1.0", linux_amd64=amd, linux_arm64=arm)
+    odd = Descriptor(MANIFEST, Digest.of(b"\xff"), 1)
+    fake.manifests[odd.digest] = fake.manifests[f"sha256-{root.digest.hex}.sig"] = (odd, b"\xff")
+    assert resolve(fake, *AMD).artifact.notes["signature"].endswith("left behind with the index")
 
 
 def test_a_subject_that_is_not_carried_is_left_out(fake: FakeRegistry) -> None:
