@@ -5,10 +5,11 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Self
 
 from bundle.errors import SourceError
-from bundler.fetch import Fetching, unpinned
+from bundler.fetch import Ended, Fetching, unpinned
 from bundler.growth import Growth
 from bundler.sink import Sink
 
@@ -59,6 +60,7 @@ class Blobs:
         self._fetches: set[Future[None]] = set()
         self._helpers: set[Future[None]] = set()
         self._moved = 0
+        self._ended: SimpleQueue[Ended] = SimpleQueue()
         self.users = _users(lock)
 
     def __enter__(self) -> Self:
@@ -84,6 +86,11 @@ class Blobs:
         self._fetches.add(future)
         return future
 
+    def ended(self) -> Iterator[Ended]:
+        """Yield pieces that are in their chunks by now, of blobs that are not."""
+        while not self._ended.empty():
+            yield self._ended.get()
+
     def share(self, *, idle: bool) -> None:
         """Have connections that no blob waits for fetch ranges of those that are under way."""
         more = self.room
@@ -108,8 +115,10 @@ class Blobs:
 
     def _fetch(self, digest: Digest) -> None:
         last: SourceError | None = None
+        pieces, proven = self._pieces[digest], self._journal.proven
+        closed = {number for number, piece in enumerate(pieces) if piece.chunk in proven}
         for opened, what in self.sources(digest):
-            sink = Sink(digest, self._pieces[digest], self._chunk)
+            sink = Sink(digest, pieces, self._chunk, closed)
             try:
                 with unpinned(what):
                     open_at = opened()
@@ -120,6 +129,7 @@ class Blobs:
                     journal=self._journal,
                     stop=self._stop,
                     on_bytes=self.count,
+                    on_piece=self._ended.put,
                 )
                 crcs = fetching.run()
             except SourceError as error:

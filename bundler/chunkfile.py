@@ -123,26 +123,43 @@ class ChunkFile:
 
         Raises :class:`ReadBackError` when a span came back with other bytes than were written.
         """
-        blocks = self.sealing(prefix, spans)
-        while True:
-            try:
-                on_bytes(len(next(blocks)))
-            except StopIteration as end:
-                sealed: Sealed = end.value
-                return sealed
+        return _drained(self.sealing(prefix, spans), on_bytes)
+
+    def prove(
+        self, prefix: bytes, spans: Sequence[Span], on_bytes: Callable[[int], object]
+    ) -> Sealed:
+        """Do as :meth:`seal`, but leave the name: :meth:`accept` changes that when it may be."""
+        return _drained(self._proving(prefix, spans, BUFFER), on_bytes)
+
+    def accept(self, size: int) -> bool:
+        """Give a chunk that was proven its name; return whether it is there in its size."""
+        with medium_errors(self.path):
+            if not self.partial.is_file() or self.partial.stat().st_size != size:
+                return False
+            self._rename()
+        return True
 
     def sealing(
         self, prefix: bytes, spans: Sequence[Span], buffer: int = BUFFER
     ) -> Generator[memoryview, None, Sealed]:
         """Do as :meth:`seal`, and yield what is read back, ``buffer`` bytes at a time."""
+        sealed = yield from self._proving(prefix, spans, buffer)
+        with medium_errors(self.path):
+            self._rename()
+        return sealed
+
+    def _proving(
+        self, prefix: bytes, spans: Sequence[Span], buffer: int
+    ) -> Generator[memoryview, None, Sealed]:
         with self.writing() as handle:
             self._write_ends(handle, prefix, spans)
             os.fsync(handle)
         with medium_errors(self.path):
-            sealed = yield from self._read_back(prefix, spans, buffer)
-            self.partial.rename(self.path)
-            sync_folder(self.path.parent)
-        return sealed
+            return (yield from self._read_back(prefix, spans, buffer))
+
+    def _rename(self) -> None:
+        self.partial.rename(self.path)
+        sync_folder(self.path.parent)
 
     def reading_again(
         self, known: Sealed, buffer: int = BUFFER
@@ -180,6 +197,17 @@ class ChunkFile:
                 yield block
         parts = comparison.parts(self.path.name)
         return Sealed(Digest("sha256:" + whole.hexdigest()), parts, comparison.inner())
+
+
+def _drained(
+    blocks: Generator[memoryview, None, Sealed], on_bytes: Callable[[int], object]
+) -> Sealed:
+    while True:
+        try:
+            on_bytes(len(next(blocks)))
+        except StopIteration as end:
+            sealed: Sealed = end.value
+            return sealed
 
 
 def end_of(prefix: bytes, spans: Sequence[Span]) -> int:

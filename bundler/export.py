@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from bundler.chunkfile import PARTIAL, ChunkFile, ReadBackError, Span, medium_er
 from bundler.chunkkeys import keys_of
 from bundler.encodedstage import EncodedStage
 from bundler.encryptedfile import EncryptedFile
-from bundler.fetch import Stop, check
+from bundler.fetch import Ended, Stop, check
 from bundler.paritystage import ParityStage
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class Export:
         self._left: dict[int, set[Digest]] = {}
         self._again: set[tuple[int, Digest]] = set()
         self._running: dict[Future[None], Digest | int] = {}
+        self._early: dict[int, Future[None]] = {}
         self.parity: ParityStage | None = None
         if plan.options.parity:
             self.parity = ParityStage(plan, bundle, journal, self.chunk, stop, on_sealed)
@@ -192,6 +194,7 @@ class Export:
                     continue
                 self._seal_full(digest, sealers)
             self.blobs.share(idle=not todo)
+            self._prove_parts(sealers)
             done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
             for future in done:
                 if future not in running:
@@ -213,6 +216,31 @@ class Export:
                 del self._left[number]
                 self._submit_seal(number, sealers)
 
+    def _prove_parts(self, sealers: ThreadPoolExecutor) -> None:
+        """Have chunks read back that hold one part of a blob, as soon as that part is there.
+
+        Else all the chunks of a large blob would be read back after its last byte.
+        """
+        for ended in self.blobs.ended():
+            number = ended.piece.chunk
+            alone = len(self.plan.packing.chunks[number - 1]) == 1
+            known = number in self.journal.proven or number in self._early
+            # One that is being sealed is read for that, and waits for no other.
+            if alone and number in self._left and not known and not self._woven(number):
+                self._early[number] = sealers.submit(self._prove, ended)
+
+    def _prove(self, ended: Ended) -> None:
+        check(self.stop)
+        piece = ended.piece
+        chunk, span = self.chunk(piece.chunk), self._span(piece, ended.crc)
+        with suppress(ReadBackError):  # then it is read once more when it is sealed
+            sealed = chunk.prove(self.plan.prefix, [span], self._read_back)
+            self.journal.prove(piece.chunk, piece.digest, sealed, ended.turn)
+
+    def _woven(self, number: int) -> bool:
+        """Whether the chunk is read together with the others of its group."""
+        return self.parity is not None and self.parity.is_planned(self.parity.group(number))
+
     def _submit_seal(self, number: int, sealers: ThreadPoolExecutor) -> None:
         """Seal a chunk that is complete; with parity, when its whole group is, in one reading."""
         if self.parity is None or not self.parity.is_planned(group := self.parity.group(number)):
@@ -227,7 +255,8 @@ class Export:
         return self._sealing(number, buffer)
 
     def _sealing(self, number: int, buffer: int) -> Reading:
-        spans = [self._span(piece) for piece in self.plan.packing.chunks[number - 1]]
+        pieces = self.plan.packing.chunks[number - 1]
+        spans = [self._span(piece, self._crc(piece)) for piece in pieces]
         try:
             sealed = yield from self.chunk(number).sealing(self.plan.prefix, spans, buffer)
         except ReadBackError as error:
@@ -300,16 +329,24 @@ class Export:
 
     def _seal(self, number: int) -> None:
         check(self.stop)
-        spans = [self._span(piece) for piece in self.plan.packing.chunks[number - 1]]
-        sealed = self.chunk(number).seal(self.plan.prefix, spans, self._read_back)
-        self.journal.seal(number, sealed)
+        if early := self._early.pop(number, None):
+            early.result()
+        chunk, size = self.chunk(number), self.plan.packing.sizes[number - 1]
+        if (known := self.journal.proven.get(number)) and chunk.accept(size):
+            self.journal.seal(number, known.sealed)
+            return
+        pieces = self.plan.packing.chunks[number - 1]
+        spans = [self._span(piece, self._crc(piece)) for piece in pieces]
+        self.journal.seal(number, chunk.seal(self.plan.prefix, spans, self._read_back))
+
+    def _crc(self, piece: Piece) -> int:
+        return self.journal.done[piece.digest][piece.part or 0]
 
     def _read_back(self, count: int) -> None:
         check(self.stop)
         self.on_sealed(count)
 
-    def _span(self, piece: Piece) -> Span:
-        crc = self.journal.done[piece.digest][piece.part or 0]
+    def _span(self, piece: Piece, crc: int) -> Span:
         name = member_name(piece.digest, "identity", piece.part)
         whole = piece.digest if piece.part is None else None
         return Span(name, piece.offset, piece.size, crc, whole, piece.digest)

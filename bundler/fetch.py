@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from bundler.journal import Journal
+    from bundler.packing import Piece
     from bundler.ranges import Claim
     from bundler.sink import Cursor, Sink
     from bundler.sources.base import OpenAt
@@ -62,6 +64,15 @@ class OtherBytes(SourceError):
     """The upstream has other bytes than are pinned."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A piece that is in its chunk, its CRC-32, and how often its blob was begun again before."""
+
+    piece: Piece
+    crc: int
+    turn: int
+
+
 class Fetching:
     """One attempt to fetch a blob from one source: :meth:`run` in one thread, helpers in others.
 
@@ -79,8 +90,12 @@ class Fetching:
         journal: Journal,
         stop: threading.Event,
         on_bytes: Callable[[int], object],
+        on_piece: Callable[[Ended], object] = lambda _ended: None,
     ) -> None:
+        """Prepare it; ``on_piece`` hears of each piece but the last: with that the blob is done."""
         self._open_at, self._sink, self._what = open_at, sink, what
+        self._on_piece = on_piece
+        sink.on_end = self._piece_ended
         self._journal, self._stop, self._on_bytes = journal, stop, on_bytes
         self._ranges = Ranges(sink.size)
         self._hashing = threading.Lock()
@@ -120,6 +135,9 @@ class Fetching:
             check(self._stop)
             if not self._sink.read_on(count - self._sink.position):
                 break  # the file is shorter than the journal says: the rest is fetched again
+        if self._sink.position < count:
+            self._journal.write(undone=digest)
+            self._sink.reopen()
         self._ranges.add([(0, self._sink.position)])
         if self._sink.position == count:
             self._ranges.add(self._journal.ahead.get(digest, ()))
@@ -308,6 +326,15 @@ class Fetching:
                     return
         finally:
             self._hashing.release()
+
+    def _piece_ended(self, number: int) -> None:
+        """Complete a piece, so that its chunk can be read back before the blob is whole."""
+        piece, digest = self._sink.pieces[number], self._sink.digest
+        self._sink.close_piece(number)
+        if self._sink.position > self._journal.reached.get(digest, 0):
+            with self._marking:  # a run that goes on must not write what was read back
+                self._mark(self._ranges)
+        self._on_piece(Ended(piece, self._sink.crcs[number], self._journal.turns[digest]))
 
     def _mark_on_the_way(self, ranges: Ranges) -> None:
         with self._marking:

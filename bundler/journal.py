@@ -8,6 +8,7 @@ import json
 import os
 import re
 import threading
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
@@ -37,6 +38,14 @@ class Woven:
     rows: Digest
 
 
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A chunk that was read back, and the blob of which it holds a part and nothing else."""
+
+    blob: Digest
+    sealed: Sealed
+
+
 @dataclass
 class Journal:
     """One JSON object a line, appended; a torn last line is what a crash leaves and is ignored.
@@ -50,7 +59,8 @@ class Journal:
     written, in order, and ``frames`` is how far a cut one came: encoding, bytes of the blob, bytes
     stored. ``woven`` are the groups of chunks, from 0, whose parities are written; ``placed`` has
     their media behind those of the chunks. ``keys`` names the folder of this host that has the file
-    keys of an encrypted export.
+    keys of an encrypted export. ``proven`` are chunks that were read back before the blob in them
+    was whole: they count as soon as it is, and are forgotten with it, ``turns`` times so far.
     """
 
     path: Path
@@ -61,12 +71,14 @@ class Journal:
     reached: dict[Digest, int] = field(default_factory=dict)
     ahead: dict[Digest, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     sealed: dict[int, Sealed] = field(default_factory=dict)
+    proven: dict[int, Proven] = field(default_factory=dict)
     encoded: dict[Digest, tuple[str, tuple[Part, ...]]] = field(default_factory=dict)
     frames: dict[Digest, tuple[str, int, int]] = field(default_factory=dict)
     woven: dict[int, Woven] = field(default_factory=dict)
     keys: str = ""
     _file: Any = None
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    turns: Counter[Digest] = field(default_factory=Counter)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
 
     @classmethod
     def open(cls, path: Path, *, plan: str, created: str, placed: tuple[int, ...] = ()) -> Journal:
@@ -124,17 +136,9 @@ class Journal:
                 found = record.get("ahead", ())
                 self.ahead[Digest(digest)] = tuple((int(start), int(end)) for start, end in found)
             case {"undone": digest} if is_digest(digest):
-                self.done.pop(Digest(digest), None)
-                self.reached.pop(Digest(digest), None)
-                self.ahead.pop(Digest(digest), None)
-            case {"sealed": int(number), "digest": digest, "parts": list(parts)}:
-                inner = _inner(record["inner"]) if record.get("inner") else None
-                members = tuple(Digest(part) for part in parts)
-                self.sealed[number] = Sealed(Digest(digest), members, inner)
+                self._forget(Digest(digest))
             case {"keys": str(name)} if re.fullmatch(KEYS, name):
                 self.keys = name
-            case {"unsealed": int(number)}:
-                self.sealed.pop(number, None)
             case {"encoded": digest, "encoding": str(encoding), "parts": list(parts)}:
                 self.encoded[Digest(digest)] = (encoding, tuple(_part(part) for part in parts))
                 self.frames.pop(Digest(digest), None)
@@ -146,7 +150,24 @@ class Journal:
             case {"rewound": digest}:
                 self._rewind(Digest(digest))
             case _:
+                self._apply_to_chunk(record)
+
+    def _apply_to_chunk(self, record: dict[str, Any]) -> None:
+        match record:
+            case {"sealed": int(number), "digest": _, "parts": _}:
+                self.sealed[number] = _sealed(record)
+            case {"proven": int(number), "of": of, "digest": _, "parts": _}:
+                self.proven[number] = Proven(Digest(of), _sealed(record))
+            case {"unsealed": int(number)}:
+                self.sealed.pop(number, None)
+            case _:
                 raise ValueError
+
+    def _forget(self, digest: Digest) -> None:
+        for known in (self.done, self.reached, self.ahead):
+            known.pop(digest, None)
+        self.proven = {n: known for n, known in self.proven.items() if known.blob != digest}
+        self.turns[digest] += 1
 
     def _rewind(self, digest: Digest) -> None:
         """Forget an encoded blob, and whatever was written after it."""
@@ -169,10 +190,16 @@ class Journal:
 
     def seal(self, number: int, sealed: Sealed) -> None:
         """Note a chunk that was read back."""
-        record: dict[str, Any] = {"digest": sealed.digest, "parts": list(sealed.parts)}
-        if sealed.inner:
-            record["inner"] = [sealed.inner.size, sealed.inner.digest, sealed.inner.header]
-        self.write(sealed=number, **record)
+        self.write(sealed=number, **_record(sealed))
+
+    def prove(self, number: int, digest: Digest, sealed: Sealed, turn: int) -> None:
+        """Note a chunk that was read back while the blob in it, which is cut, is on its way.
+
+        It counts for nothing when the blob was begun again since ``turns`` of it was ``turn``.
+        """
+        with self._lock:
+            if self.turns[digest] == turn:
+                self.write(proven=number, of=digest, **_record(sealed))
 
     def _append(self, line: memoryview) -> None:
         size, done = os.fstat(self._file.fileno()).st_size, 0
@@ -193,6 +220,18 @@ class Journal:
         """Delete the journal of an export that is complete."""
         self.path.unlink(missing_ok=True)
         self.close()
+
+
+def _record(sealed: Sealed) -> dict[str, Any]:
+    record: dict[str, Any] = {"digest": sealed.digest, "parts": list(sealed.parts)}
+    if sealed.inner:
+        record["inner"] = [sealed.inner.size, sealed.inner.digest, sealed.inner.header]
+    return record
+
+
+def _sealed(record: dict[str, Any]) -> Sealed:
+    inner = _inner(record["inner"]) if record.get("inner") else None
+    return Sealed(Digest(record["digest"]), tuple(map(Digest, record["parts"])), inner)
 
 
 def check_idle(path: Path) -> None:

@@ -110,17 +110,33 @@ class Sink:
     """
 
     def __init__(
-        self, digest: Digest, pieces: Sequence[Piece], chunk: Callable[[int], ChunkFile]
+        self,
+        digest: Digest,
+        pieces: Sequence[Piece],
+        chunk: Callable[[int], ChunkFile],
+        closed: set[int] | None = None,
     ) -> None:
+        """Prepare it; ``closed`` are the pieces that need nothing more, and must be left alone."""
         self.digest, self.pieces, self._chunk = digest, pieces, chunk
         self.size = sum(piece.size for piece in pieces)
         self._ends = [piece.start + piece.size for piece in pieces]
         self._held = HeldBack()
         self._front = Cursor(pieces, chunk, self._held)
-        self.rewind()
+        self._closed = set() if closed is None else closed
+        self.on_end: Callable[[int], object] = lambda _number: None
+        """Called with the number of each piece but the last when all of it was hashed."""
+        self._begin()
 
     def rewind(self) -> None:
-        """Begin, or begin again: nothing counts as written."""
+        """Begin again: nothing counts as written."""
+        self.reopen()
+        self._begin()
+
+    def reopen(self) -> None:
+        """Take no piece as closed: they will be written again."""
+        self._closed.clear()
+
+    def _begin(self) -> None:
         self._held.clear()
         self.whole = hashlib.sha256()
         self.crcs = [0] * len(self.pieces)
@@ -148,6 +164,9 @@ class Sink:
             self.crcs[self._number] = zlib.crc32(taken, self.crcs[self._number])
             self.position += len(taken)
             view = view[len(taken) :]
+            last = self._number + 1 == len(self.pieces)
+            if not last and self.position == self._ends[self._number]:
+                self.on_end(self._number)
         if self.position - self._written_out >= WRITE_OUT:
             self._front.write_out(self._written_out, self.position - self._written_out)
             self._written_out = self.position
@@ -162,13 +181,21 @@ class Sink:
         self.hash(block)
         return bool(block)
 
+    def close_piece(self, number: int) -> None:
+        """Write header and padding around a piece that is not closed yet."""
+        if number in self._closed:
+            return
+        piece = self.pieces[number]
+        name = member_name(self.digest, "identity", piece.part)
+        chunk = self._chunk(piece.chunk)
+        with chunk.writing() as handle, medium_errors(chunk.partial):
+            chunk.member(handle, piece, self._held).finish(name, piece.size)
+        self._closed.add(number)
+
     def finish(self) -> tuple[int, ...]:
-        """Write headers and padding around every piece; return the CRC-32 of each."""
-        for piece in self.pieces:
-            name = member_name(self.digest, "identity", piece.part)
-            chunk = self._chunk(piece.chunk)
-            with chunk.writing() as handle, medium_errors(chunk.partial):
-                chunk.member(handle, piece, self._held).finish(name, piece.size)
+        """Close every piece that is still open; return the CRC-32 of each."""
+        for number in range(len(self.pieces)):
+            self.close_piece(number)
         return tuple(self.crcs)
 
     def close(self) -> None:
