@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -233,9 +232,13 @@ class Export:
         check(self.stop)
         piece = ended.piece
         chunk, span = self.chunk(piece.chunk), self._span(piece, ended.crc)
-        with suppress(ReadBackError):  # then it is read once more when it is sealed
+        try:
             sealed = chunk.prove(self.plan.prefix, [span], self._read_back)
-            self.journal.prove(piece.chunk, piece.digest, sealed, ended.turn)
+        except ReadBackError:
+            if self.journal.turns[piece.digest] == ended.turn:
+                raise
+            return  # it was being written again
+        self.journal.prove(piece.chunk, piece.digest, sealed, ended.turn)
 
     def _woven(self, number: int) -> bool:
         """Whether the chunk is read together with the others of its group."""
