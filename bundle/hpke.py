@@ -74,7 +74,8 @@ def _schedule(shared: bytes, info: bytes) -> tuple[bytes, bytes]:
 
 
 def _extract(suite: bytes, salt: bytes, label: bytes, material: bytes) -> bytes:
-    return hmac.digest(salt, _VERSION + suite + label + material, "sha256")
+    # An empty key and one of zeros are the same to HMAC; validated modules may refuse short ones.
+    return hmac.digest(salt or bytes(32), _VERSION + suite + label + material, "sha256")
 
 
 def _expand(suite: bytes, secret: bytes, label: bytes, info: bytes, size: int) -> bytes:

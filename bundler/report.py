@@ -33,10 +33,17 @@ def plan(made: Plan, name: str, *, as_json: bool) -> None:
         parity = f" + {len(medium['parity'])} parity" if medium["parity"] else ""
         chunks = f"{counted(len(medium['chunks']), 'chunk')}{parity}, {human(medium['bytes'])}{of}"
         say(f"  medium {medium['medium']}: {chunks} -> {medium['folder']}")
-    if text := protection(made):
-        say(text)
+    for text in (protection(made), closed(made)):
+        if text:
+            say(text)
     for locked in made.lock.artifacts:
         say(f"  {locked.artifact.kind:9}{human(locked.artifact.size):>9}  {locked.artifact.name}")
+
+
+def closed(made: Plan) -> str:
+    """Return whose keys open the chunks; empty when they are not encrypted."""
+    keys = ", ".join(key.fingerprint.short for key in made.options.recipients)
+    return f"encrypted to {keys}" if keys else ""
 
 
 def protection(made: Plan) -> str:
@@ -61,8 +68,9 @@ def start(made: Plan, name: str, number: Number) -> None:
     most = "at most " if made.encode else ""
     artifacts = counted(len(made.lock.artifacts), "artifact")
     say(f"{verb} {name}: {artifacts}, {most}{chunks}, {total}")
-    if text := protection(made):
-        say(text)
+    for text in (protection(made), closed(made)):
+        if text:
+            say(text)
 
 
 def already(known: Finished, *, as_json: bool) -> None:

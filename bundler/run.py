@@ -313,6 +313,8 @@ def summary(finished: Finished, outcome: Outcome | None) -> dict[str, Any]:
     spare = [file.size for group in manifest.parity for file in group.files]
     body |= {"parityFiles": len(spare), "parityBytes": sum(spare)}
     body["fetched"] = outcome.fetched if outcome else 0
+    if manifest.recipients:
+        body["recipients"] = [str(digest) for digest in manifest.recipients]
     body["kept"] = outcome.kept if outcome else sum(blob.size for blob in manifest.blobs)
     return {**body, "folders": [str(folder) for folder in finished.folders]}
 

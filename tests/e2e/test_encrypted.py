@@ -85,19 +85,29 @@ def test_killed_at_any_byte_it_goes_on_and_has_the_same_inside(
 
 
 def test_what_lies_there_when_it_is_killed_is_of_no_use_without_the_keys(
-    keyed: Desk, upstream: Upstream, fault_proxy: Callable[[int], FaultProxy], tmp_path: Path
+    keyed: Desk,
+    upstream: Upstream,
+    fault_proxy: Callable[[int], FaultProxy],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("DRAY_STATE_DIR", str(keyed.folder / "state"))
     proxy = fault_proxy(upstream.registry.port)
     image = upstream.image("app", 5_000_000)
     keyed.lock(upstream.name("app:1.0", proxy.host))
     out = tmp_path / "out"
     keyed.killed(proxy, 4_000_000, "export", "dray.yaml", "--to", out, *TO)
+    keys = keyed.folder / "state/export-keys"
     written = b"".join(path.read_bytes() for path in out.rglob("*") if path.is_file())
     assert len(written) > 1_000_000
     layer = max(image.blobs, key=lambda blob: blob.size).read()
     for start in range(0, len(layer) - 32, 400_000):
         assert layer[start : start + 32] not in written
     assert b"oci-layout" not in written
+    [before] = keys.iterdir()
+    keyed.dray("export", "dray.yaml", "--to", out, *TO, "--restart")
+    assert not before.exists()
+    assert not list(keys.iterdir())
 
 
 def test_it_is_imported_in_one_pass_and_not_without_its_key(
