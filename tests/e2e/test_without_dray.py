@@ -6,7 +6,9 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,55 +19,79 @@ from tests.e2e.foreign import run
 from tests.servers import programs
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from fixtures.content import Graph
     from tests.e2e.desk import Desk
     from tests.e2e.upstream import Upstream
 
 pytestmark = pytest.mark.server
 TOOLS = (
-    *("sh", "openssl", "sha256sum", "tar", "cat", "cut", "grep", "mkdir", "rm", "rmdir"),
+    *("sh", "openssl", "sha256sum", "tar", "cat", "cut", "grep", "mkdir", "rm", "tr"),
     *("basename", "zstd"),
 )
+ENDED = "@@ended "
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a bundle is exported with."""
+
+    algorithm: str = "p256"
+    options: tuple[str, ...] = ()
+    media: int = 1
+    encrypted: bool = False
+
+
+KINDS = {
+    "p256": Kind(),
+    "ed25519": Kind("ed25519"),
+    "compressed": Kind(options=("--compress",)),
+    "media": Kind(options=("--compress", "--media", "4MB,4MB,9MB"), media=3),
+    "encrypted": Kind(options=("--encrypt-to", "keys/opener.encrypt-to"), encrypted=True),
+}
 
 
 @dataclass(frozen=True)
 class Bundle:
     """A bundle with a cut blob, and the image in it."""
 
-    folder: Path
+    folders: tuple[Path, ...]
     name: str
     image: Graph
-    encoded: bool
-    algorithm: str
-    public: Path
+    kind: Kind
+    keys: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.folders[0]
+
+    @property
+    def layout(self) -> Path:
+        return self.folder / "layout" if len(self.folders) == 1 else self.keys.parent / "layout"
 
     def chunks(self) -> list[Path]:
-        return sorted(self.folder.glob("*.chunk-*.tar"))
+        return sorted(found for folder in self.folders for found in folder.glob("*.chunk-*.tar*"))
 
 
-@pytest.fixture(
-    params=[("p256", False), ("ed25519", False), ("p256", True)],
-    ids=["p256", "ed25519", "compressed"],
-)
+@pytest.fixture(params=KINDS)
 def bundle(
     request: pytest.FixtureRequest, desk: Desk, upstream: Upstream, tmp_path: Path
 ) -> Bundle:
-    algorithm, encoded = request.param
-    desk.dray("keygen", "keys", "--name", "signer", "--type", algorithm, "--no-passphrase")
+    kind = KINDS[request.param]
+    desk.dray("keygen", "keys", "--name", "signer", "--type", kind.algorithm, "--no-passphrase")
+    if kind.encrypted:
+        desk.dray("keygen", "keys", "--name", "opener", "--for", "encryption", "--no-passphrase")
     image = upstream.multi("app", 2_500_000, 40_000)
     upstream.text("text", 6_000_000)
     desk.lock(upstream.name("app:1.0"), upstream.name("text:1.0"))
-    options = ["--compress"] if encoded else []
-    desk.export(tmp_path / "out", "--key", "keys/signer.key", *options)
+    desk.export(tmp_path / "out", "--key", "keys/signer.key", *kind.options)
     [folder] = (tmp_path / "out").iterdir()
-    public = desk.folder / "keys/signer.pub"
-    return Bundle(folder, folder.name, image, encoded, algorithm, public)
+    folders = tuple(sorted(folder.glob("medium-*"))) or (folder,)
+    assert len(folders) == kind.media
+    return Bundle(folders, folder.name, image, kind, desk.folder / "keys")
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> str:
+def path(tmp_path: Path, bundle: Bundle) -> str:
     """A PATH with the tools that README.txt names, and nothing else."""
     folder = tmp_path / "tools"
     folder.mkdir()
@@ -73,23 +99,33 @@ def path(tmp_path: Path) -> str:
         found = programs.require(name) if name in programs.PROGRAMS else shutil.which(name)
         assert found, name
         (folder / name).symlink_to(found)
+    if bundle.kind.encrypted:
+        (folder / "python3").write_text(f'#!/bin/sh\nexec "{sys.executable}" -P "$@"\n')
+        (folder / "python3").chmod(0o755)
     return str(folder)
 
 
 def commands(bundle: Bundle) -> list[str]:
-    """Return the commands of README.txt, as they stand but for signer and public key."""
+    """Return the commands of README.txt, as they stand but for what they leave to the reader."""
     text = (bundle.folder / "README.txt").read_text()
+    own = {
+        "SIGNER": "signer",
+        "PUBLIC.pem": str(bundle.keys / "signer.pub"),
+        " KEY ": f" {bundle.keys / 'opener.decrypt-key'} ",
+    }
+    if len(bundle.folders) > 1:
+        own["LAYOUT=layout"] = f"LAYOUT={bundle.layout}"
     found = re.findall(r"^    (\S.*)$", text, re.MULTILINE)
-    return [
-        line.replace("SIGNER", "signer").replace("PUBLIC.pem", str(bundle.public)) for line in found
-    ]
+    for word, ours in own.items():
+        found = [line.replace(word, ours) for line in found]
+    return found
 
 
-def shell(script: str, folder: Path, path: str) -> subprocess.CompletedProcess[str]:
+def shell(script: str, folder: Path, path: str, *prefix: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["/bin/sh", "-c", script],
+        [*prefix, "/bin/sh", "-c", script],
         cwd=folder,
-        env={"PATH": path},
+        env={"PATH": path, "HOME": str(folder)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -98,22 +134,38 @@ def shell(script: str, folder: Path, path: str) -> subprocess.CompletedProcess[s
     )
 
 
+def session(lines: list[str], folder: Path, path: str) -> list[str]:
+    """Run the lines in one shell, as a person types them; return what each printed."""
+    script = "".join(f'{line}\necho "{ENDED}$?"\n' for line in lines)
+    done = shell(script, folder, path)
+    assert done.stderr == ""
+    outputs = re.findall(rf"(.*?){ENDED}(\d+)\n", done.stdout, re.DOTALL)
+    assert [code for _, code in outputs] == ["0"] * len(lines), done.stdout
+    return [output for output, _ in outputs]
+
+
 def mine(bundle: Bundle, lines: list[str]) -> list[str]:
     """Leave out cosign, and the signature check of the other kind of key."""
-    other = "openssl pkeyutl" if bundle.algorithm == "p256" else "openssl dgst"
+    other = "openssl pkeyutl" if bundle.kind.algorithm == "p256" else "openssl dgst"
     return [line for line in lines if not line.startswith(("cosign", other))]
 
 
+def each_medium(lines: list[str]) -> int:
+    """Return how many commands are for every medium: those up to the extraction."""
+    return next(number for number, line in enumerate(lines, 1) if "tar -xf" in line)
+
+
 def test_the_commands_of_the_readme_work_as_they_stand(bundle: Bundle, path: str) -> None:
-    for script in mine(bundle, commands(bundle)):
-        done = shell(script, bundle.folder, path)
-        assert done.returncode == 0, f"{script}: {done.stderr}"
-        assert done.stderr == ""
-        if "verify" in script:
-            assert "erifi" in done.stdout
-        if "echo" in script and "OK" in script:
-            assert done.stdout.endswith("OK\n")
-    layout = bundle.folder / "layout"
+    lines = mine(bundle, commands(bundle))
+    first = lines[: each_medium(lines)]
+    for folder in bundle.folders[1:]:
+        said = session(first, folder, path)
+        assert "erifi" in said[0]
+        assert said[1] == "digests OK\n"
+    said = session(lines, bundle.folder, path)
+    assert "erifi" in said[0]
+    assert (said[1], said[-1]) == ("digests OK\n", "blobs OK\n")
+    layout = bundle.layout
     assert not list(layout.rglob("parts/*/*")), "every part was joined"
     for blob in (layout / "blobs/sha256").iterdir():
         assert Digest.of(blob.read_bytes()).hex == blob.name
@@ -128,7 +180,7 @@ def test_the_commands_of_the_readme_work_as_they_stand(bundle: Bundle, path: str
         raw = run("skopeo", "inspect", "--raw", f"oci:{layout}:{reference}")
         assert Digest.of(raw) in {entry["digest"] for entry in shown}
     run("oras", "manifest", "fetch", "--oci-layout", f"{layout}@{bundle.image.digest}")
-    copied = bundle.folder.parent / "copied"
+    copied = bundle.keys.parent / "copied"
     run(
         "oras",
         "copy",
@@ -140,6 +192,36 @@ def test_the_commands_of_the_readme_work_as_they_stand(bundle: Bundle, path: str
     assert tree(copied)
 
 
+@pytest.mark.parametrize("program", ["cosign", "cosign-2.5"])
+@pytest.mark.parametrize("bundle", ["p256", "ed25519"], indirect=True)
+def test_cosign_verifies_by_the_readmes_own_line_with_the_network_cut(
+    bundle: Bundle, path: str, program: str
+) -> None:
+    Path(path, "cosign").symlink_to(programs.require(program))
+    cut = [shutil.which("unshare") or pytest.skip("no unshare"), "--map-root-user", "--net"]
+    if shell("true", bundle.folder, path, *cut).returncode:
+        pytest.skip("this host lets nobody cut the network")
+    [line] = [line for line in commands(bundle) if line.startswith("cosign")]
+    done = shell(line, bundle.folder, path, *cut)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (0, "Verified OK")
+    manifest = bundle.folder / f"{bundle.name}.manifest.json"
+    manifest.write_bytes(manifest.read_bytes() + b" ")
+    assert shell(line, bundle.folder, path, *cut).returncode != 0
+
+
+@pytest.mark.parametrize("bundle", ["p256"], indirect=True)
+def test_another_file_that_the_manifest_names_cannot_stand_for_the_list(
+    bundle: Bundle, path: str
+) -> None:
+    """Its digest is in the manifest too: of a model's file, somebody may have chosen the bytes."""
+    listed = bundle.folder / f"{bundle.name}.sha256sums"
+    listed.write_bytes((bundle.folder / f"{bundle.name}.lock.yaml").read_bytes())
+    check = next(line for line in commands(bundle) if "sha256sums" in line)
+    done = shell(check.replace("&& sha256sum -c", "&& true -c"), bundle.folder, path)
+    assert done.returncode != 0
+
+
+@pytest.mark.parametrize("bundle", ["p256", "encrypted"], indirect=True)
 def test_the_readme_commands_find_a_flipped_byte(bundle: Bundle, path: str) -> None:
     chunk = bundle.chunks()[1]
     with chunk.open("r+b") as file:
@@ -154,6 +236,7 @@ def test_the_readme_commands_find_a_flipped_byte(bundle: Bundle, path: str) -> N
     assert "digests OK" not in done.stdout
 
 
+@pytest.mark.parametrize("bundle", ["p256", "ed25519"], indirect=True)
 def test_the_readme_commands_find_a_manifest_that_was_changed(bundle: Bundle, path: str) -> None:
     manifest = bundle.folder / f"{bundle.name}.manifest.json"
     manifest.write_bytes(manifest.read_bytes().replace(b"prod", b"test", 1))
@@ -162,6 +245,7 @@ def test_the_readme_commands_find_a_manifest_that_was_changed(bundle: Bundle, pa
 
 
 @pytest.mark.parametrize("tool", ["tar", "bsdtar"])
+@pytest.mark.parametrize("bundle", ["p256", "compressed"], indirect=True)
 def test_every_chunk_is_a_tar_and_a_partial_layout(
     bundle: Bundle, tool: str, tmp_path: Path
 ) -> None:
@@ -184,6 +268,7 @@ def test_every_chunk_is_a_tar_and_a_partial_layout(
                 assert name.startswith(("parts/", "encoded/"))
 
 
+@pytest.mark.parametrize("bundle", ["p256", "encrypted"], indirect=True)
 def test_the_list_of_digests_is_complete(bundle: Bundle) -> None:
     lines = (bundle.folder / f"{bundle.name}.sha256sums").read_text().splitlines()
     listed = {line[66:]: line[:64] for line in lines}
