@@ -120,12 +120,17 @@ class Media:
         return [(path, self.read(path, MAX_BYTES)) for path in places]
 
     def signatures(self) -> dict[str, bytes]:
-        """Return the signature files by name; copies that differ come under their path."""
-        found: dict[str, bytes] = {}
-        for name, places in self.listing.items():
-            if not self.is_signature(name) or not name.endswith(".sigstore.json"):
-                continue
-            for path in places:
+        """Return the signature files by name; copies that differ come under their path.
+
+        Of those that nobody will look at, being too many, none is read: they come empty.
+        """
+        from bundle.trust import MAX_SIGNATURES  # noqa: PLC0415  (its imports cost start-up time)
+
+        names = [name for name in self.listing if self.is_signature(name)]
+        names = sorted(name for name in names if name.endswith(".sigstore.json"))
+        found = dict.fromkeys(names[MAX_SIGNATURES:], b"")
+        for name in names[:MAX_SIGNATURES]:
+            for path in self.places(name):
                 data = self.read(path, SIGNATURE_LIMIT)
                 key = name if found.get(name, data) == data else str(path)
                 found[key] = data

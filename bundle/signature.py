@@ -90,6 +90,9 @@ class PublicKey:
             der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
             return cls(P256, der, key)
         if isinstance(key, Ed25519PublicKey):
+            if _is_weak(key.public_bytes_raw()):
+                message = f"{what} is an Ed25519 key of small order: anybody could sign for it"
+                raise UsageError(message, hint="do not trust whoever gave it; " + _WANTED)
             der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
             return cls(ED25519, der, key)
         raise UsageError(f"{what} is {kind_of(key)}, which dray does not take", hint=_WANTED)
@@ -108,6 +111,18 @@ def load_pem(pem: str | bytes, *, what: str, wanted: str = _WANTED) -> object:
         return load_der_public_key(base64.b64decode(match[2].replace("\n", ""), validate=True))
     except (ValueError, UnsupportedAlgorithm):
         raise UsageError(f"{what} is not a public key that can be read", hint=wanted) from None
+
+
+_P25519 = 2**255 - 19
+_ORDER_8 = 2707385501144840649318225287225658788936804267575313519463743609750303402022
+_SMALL_ORDER = {0, 1, _P25519 - 1, _ORDER_8, _P25519 - _ORDER_8}
+"""The y of every Ed25519 point whose order divides 8 (RFC 8032, sections 5.1 and 8.9)."""
+
+
+def _is_weak(raw: bytes) -> bool:
+    """Whether signatures of this key prove nothing, or it has more than one spelling."""
+    y = int.from_bytes(raw, "little") & ((1 << 255) - 1)
+    return y >= _P25519 or y in _SMALL_ORDER
 
 
 def kind_of(key: object) -> str:

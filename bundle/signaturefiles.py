@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from bundle.errors import DrayError
 from bundle.media import RECOPY, SIGNATURE_LIMIT
 from bundle.signature import parse_sigstore
+from bundle.trust import HARMLESS, SKIPPED
 from bundle.verify import Finding
 
 if TYPE_CHECKING:
@@ -17,11 +18,15 @@ if TYPE_CHECKING:
 
 def check_signatures(sealed: Sealed, media: Media, report: Report) -> None:
     """Report signature files that are damaged; one by a key that is not trusted is only noted."""
+    beyond = [name for name, reason in sealed.ignored.items() if reason == SKIPPED]
     for name, reason in sealed.ignored.items():
-        if reason == "no trusted key made it":
+        if reason in HARMLESS:
             report.notes.append(f"{name}: {reason}")
-        else:
+        elif reason != SKIPPED:
             report.bad.append(Finding("bad", name, reason, RECOPY))
+    if beyond:
+        message = f"{SKIPPED}, and {len(beyond) - 1} more are" if len(beyond) > 1 else SKIPPED
+        report.bad.append(Finding("bad", beyond[0], message, "remove what nobody of yours made"))
     for name, places in media.listing.items():
         if not (media.is_signature(name) and name.endswith(".sig")):
             continue

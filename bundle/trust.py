@@ -96,10 +96,10 @@ class Trust:
                 return name
         named = [key for key in self.keys.values() if key.hint == parsed.hint]
         if any(not fips.takes(key.algorithm) for key in named):
-            return _Reason("it names an Ed25519 key, and --fips takes none")
+            return _UNAPPROVED
         if named:
             return _Reason("it names a trusted key, whose signature it is not")
-        return _Reason("no trusted key made it")
+        return _STRANGE
 
     def _unsigned(self, ignored: Mapping[str, str]) -> NotTrusted:
         if not ignored:
@@ -109,6 +109,9 @@ class Trust:
         more = f"; and {len(ignored) - 4} more" if len(ignored) > 4 else ""
         if _OTHER_BYTES in ignored.values():
             hint = "one of them was damaged or changed: copy it and its signature files again"
+            return NotTrusted(f"no trusted key signed this ({reasons}{more})", hint=hint)
+        if _SKIPPED in ignored.values():
+            hint = f"remove signature files that nobody of yours made: {MAX_SIGNATURES} are tried"
             return NotTrusted(f"no trusted key signed this ({reasons}{more})", hint=hint)
         known = ", ".join(f"{name} {key.fingerprint.short}" for name, key in self.keys.items())
         hint = f"trusted keys: {known}; compare their fingerprints with the signer's"
@@ -180,6 +183,12 @@ class _Reason(str):
 
 _OTHER_BYTES = _Reason("it was made for other bytes")
 _SKIPPED = _Reason(f"it is beyond the {MAX_SIGNATURES} files that are looked at")
+_STRANGE = _Reason("no trusted key made it")
+_UNAPPROVED = _Reason("it names an Ed25519 key, and --fips takes none")
+HARMLESS = frozenset({_STRANGE, _UNAPPROVED})
+"""Reasons that are no fault of the medium: somebody signed who does not count here."""
+SKIPPED: str = _SKIPPED
+"""The reason for all files that are too many."""
 
 
 def _if(key: str, text: str) -> dict[str, str]:

@@ -13,13 +13,15 @@ from bundle.manifest import Manifest
 from bundle.media import Media
 from bundle.options import find_trust
 from bundle.signature import parse_sigstore
+from bundle.trust import Verified
 from bundler import lock as locks
 from bundler import lockdiff
 from bundler.finish import put
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
+    from bundle.trust import Trust
     from bundler.lock import Lock
     from bundler.signing import Signer
 
@@ -34,6 +36,7 @@ class Draft:
     media: Media
     data: bytes
     manifest: Manifest
+    trusted: Trust
     signers: tuple[str, ...]
 
     @property
@@ -75,7 +78,39 @@ def read(folder: Path, trust: Path | None, pub: Path | None) -> Draft:
     if manifest.name != media.name:
         message = f"the files are named {media.name}, but what was signed is {manifest.name}"
         raise VerificationError(message, hint="a bundle cannot be renamed: copy it again")
-    return Draft(media, data, manifest, tuple(sorted(names[0])))
+    draft = Draft(media, data, manifest, trusted, tuple(sorted(names[0])))
+    _check_stream(draft)
+    return draft
+
+
+def _check_stream(draft: Draft) -> None:
+    """Refuse what is vouched for only by keys of other streams: one more might make it enough."""
+    name = draft.manifest.stream
+    wanted = draft.trusted.streams.get(name, draft.trusted.anywhere)
+    if wanted is None or not set(draft.signers) & set(wanted.keys):
+        may = ", ".join(wanted.keys) if wanted else "nobody"
+        message = f"{', '.join(draft.signers)} may not sign for the stream {name!r}: {may} may"
+        raise NotTrusted(message, hint="one whom the stream names has to sign first")
+
+
+def standing(draft: Draft, signers: Iterable[Signer]) -> str:
+    """Return whether the signatures are enough now, and else who is missing.
+
+    It is empty when the trust file cannot tell, being a single key.
+    """
+    trusted = draft.trusted
+    if trusted.anywhere:
+        return ""
+    mine = {signer.public_key for signer in signers}
+    named = {name for name, key in trusted.keys.items() if key in mine}
+    if len(named) < len(mine):
+        return "the trust file does not know this key: it counts for nothing there"
+    try:
+        found = Verified(frozenset(draft.signers) | named)
+        enough = trusted.require(found, draft.manifest.stream, instant.now())
+    except NotTrusted as error:
+        return f"not enough yet: {error.message}"
+    return f"enough: signed by {enough}"
 
 
 def check_expected(draft: Draft, expected: str) -> None:

@@ -66,15 +66,19 @@ def sign(  # noqa: PLR0913
     if not as_json:
         _describe(draft, [f"{row['change']}: {row['artifact']}" for row in changes], since)
     written: list[Path] = []
-    for signer in signing.signers():
+    signers = signing.signers()
+    for signer in signers:
         written += countersign.add(draft, signer, out)
         if not as_json:
             say(f"signed as {signer.name}, key {signer.public_key.fingerprint}")
     if as_json:
-        emit(_body(draft, written) | ({"changes": changes} if since else {}))
+        body = _body(draft, written) | {"standing": countersign.standing(draft, signers)}
+        emit(body | ({"changes": changes} if since else {}))
         return
     for path in written:
         say(f"wrote {path}")
+    if standing := countersign.standing(draft, signers):
+        say(standing)
     _carry(draft, out)
 
 

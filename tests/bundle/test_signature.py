@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa, x25519
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bundle.errors import NotTrusted, UsageError
@@ -189,6 +190,83 @@ def test_a_key_in_der_is_refused_with_the_way_to_convert_it() -> None:
     with pytest.raises(UsageError, match="not in PEM") as caught:
         PublicKey.from_pem(signer("alice").public_key.der)
     assert "inform DER" in caught.value.hint
+
+
+def written(der: bytes) -> str:
+    body = base64.encodebytes(der).decode()
+    return f"-----BEGIN PUBLIC KEY-----\n{body}-----END PUBLIC KEY-----\n"
+
+
+SMALL = {  # the y of the points of small order, computed from RFC 8032's curve by another program
+    "0": bytes(32),
+    "1": (1).to_bytes(32, "little"),
+    "-1": (2**255 - 20).to_bytes(32, "little"),
+    "order 8": bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"),
+    "order 8 too": bytes.fromhex(
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"
+    ),
+    "1, not reduced": (2**255 - 18).to_bytes(32, "little"),
+    "2, not reduced": (2**255 - 17).to_bytes(32, "little"),
+}
+
+
+@pytest.mark.parametrize("sign", [0, 0x80])
+@pytest.mark.parametrize("y", SMALL)
+def test_a_key_for_which_anybody_could_sign_is_none(y: str, sign: int) -> None:
+    raw = SMALL[y][:31] + bytes([SMALL[y][31] | sign])
+    with pytest.raises(UsageError, match="small order"):
+        PublicKey.from_pem(written(bytes.fromhex("302a300506032b6570032100") + raw))
+
+
+def test_why_keys_of_small_order_are_none() -> None:
+    """OpenSSL verifies one signature of such a key over any message."""
+    weak = Ed25519PublicKey.from_public_bytes(SMALL["1"])
+    for message in (b"one", b"another"):
+        weak.verify(SMALL["1"] + bytes(32), message)
+
+
+@pytest.mark.parametrize("lead", [0x02, 0x03, 0x06, 0x07])
+def test_one_key_has_one_fingerprint_however_its_point_is_written(lead: int) -> None:
+    der = signer("alice").public_key.der
+    point = der[-65:]
+    if lead & 1 != point[-1] & 1:
+        lead ^= 1
+    other = bytes([lead]) + (point[1:33] if lead < 4 else point[1:])
+    head = bytearray(der[:-65])
+    head[1] -= 65 - len(other)
+    head[-2] -= 65 - len(other)
+    assert PublicKey.from_pem(written(bytes(head) + other)) == signer("alice").public_key
+
+
+@pytest.mark.parametrize(
+    "point", [b"\0", b"\4" + bytes(64), b"\4" + b"\xff" * 64, b"\5" + bytes(64), b""]
+)
+def test_a_point_that_is_none_is_no_key(point: bytes) -> None:
+    head = bytearray(signer("alice").public_key.der[:-65])
+    head[1] -= 65 - len(point)
+    head[-2] -= 65 - len(point)
+    with pytest.raises(UsageError, match="can be read"):
+        PublicKey.from_pem(written(bytes(head) + point))
+
+
+GENERATOR = bytes.fromhex(
+    "046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
+    "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5"
+)
+
+
+@pytest.mark.server
+def test_a_curve_with_another_generator_is_not_p256(tmp_path: Path) -> None:
+    """For a generator of their own choice, anybody has the private key (CVE-2020-0601)."""
+    openssl, key = programs.require("openssl"), tmp_path / "key"
+    explicit = ["-param_enc", "explicit"]
+    make = ["ecparam", "-name", "prime256v1", *explicit, "-genkey", "-noout", "-out", str(key)]
+    subprocess.run([openssl, *make], check=True, capture_output=True)
+    out = ["ec", "-in", str(key), "-pubout", *explicit, "-outform", "DER"]
+    der = subprocess.run([openssl, *out], check=True, capture_output=True).stdout
+    assert der.count(GENERATOR) == 1
+    with pytest.raises(UsageError, match="can be read"):
+        PublicKey.from_pem(written(der.replace(GENERATOR, der[-65:])))
 
 
 def test_no_point_of_the_curve_is_no_key() -> None:

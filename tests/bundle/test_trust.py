@@ -8,6 +8,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.utils import (
+    decode_dss_signature,
+    encode_dss_signature,
+)
 
 from bundle import instant, trust
 from bundle.errors import NotTrusted, UsageError
@@ -93,6 +97,29 @@ def test_two_different_signatures_of_one_key_count_once() -> None:
         check(TWO_OF_THREE, {"a.sigstore.json": one, "b.sigstore.json": two})
 
 
+def test_the_other_half_of_a_malleable_signature_counts_once() -> None:
+    """With (r, s) also (r, -s) verifies, and anybody can compute it."""
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    made = ALICE.sign(DATA)
+    r, s = decode_dss_signature(made)
+    other = encode_dss_signature(r, order - s)
+    assert other != made
+    files = {
+        f"{number}.sigstore.json": to_sigstore(DATA, one, ALICE.public_key)
+        for number, one in enumerate((made, other))
+    }
+    assert TWO_OF_THREE.verified_by(DATA, files).ignored == {}
+    with pytest.raises(NotTrusted, match="1 missing, signed by alice"):
+        check(TWO_OF_THREE, files)
+
+
+@pytest.mark.parametrize("spoil", [lambda der: der + b"\0", lambda der: b"\x30\x81" + der[1:]])
+def test_a_signature_has_one_spelling(spoil: Callable[[bytes], bytes]) -> None:
+    file = to_sigstore(DATA, spoil(ALICE.sign(DATA)), ALICE.public_key)
+    with pytest.raises(NotTrusted, match="whose signature it is not"):
+        check(TWO_OF_THREE, {"a.sigstore.json": file})
+
+
 def test_one_key_under_two_names_counts_once_even_without_the_reader() -> None:
     held = trust_of(
         ALICE, replace(ALICE, name="al"), streams={"prod": Stream.of(("al", "alice"), 2)}
@@ -153,8 +180,9 @@ def test_broken_files_beside_good_ones_hinder_nothing_and_are_named() -> None:
 def test_a_flood_of_signature_files_ends_somewhere() -> None:
     flood = {f"{number:03d}": b"{" for number in range(MAX_SIGNATURES)}
     late = {"z.sigstore.json": signed(DATA, ALICE)["m.json.alice.sigstore.json"]}
-    with pytest.raises(NotTrusted, match="more"):
+    with pytest.raises(NotTrusted, match="more") as caught:
         check(TWO_OF_THREE, flood | late)
+    assert "remove signature files" in caught.value.hint
 
 
 def test_an_expired_trust_file_is_refused_at_use() -> None:

@@ -14,7 +14,9 @@ from bundle.errors import MediaIncomplete, NotTrusted, VerificationError
 from bundle.manifest import Manifest
 from bundle.media import Media
 from bundle.quorum import Stream
+from bundle.signaturefiles import check_signatures
 from bundle.unseal import Sealed, unseal
+from bundle.verify import verify
 from tests import keys
 from tests.factory import SECOND, STRANGER, Bundle, build
 
@@ -136,3 +138,27 @@ def test_an_expired_trust_file_trusts_nobody(bundle: Bundle) -> None:
     rule = keys.trust(keys.signer("dray"), expires=NOW)
     with pytest.raises(NotTrusted, match="expired"):
         unseal(Media.find(bundle.folders), rule, NOW)
+
+
+def test_of_ten_thousand_signature_files_few_are_read(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(300):
+        bundle.path(f"manifest.json.zz{number}.sigstore.json").write_bytes(b"x" * 100)
+    read: list[Path] = []
+    whole = Media.read
+
+    def counted(self: Media, path: Path, limit: int) -> bytes:
+        read.append(path)
+        return whole(self, path, limit)
+
+    monkeypatch.setattr(Media, "read", counted)
+    sealed = opened(bundle)
+    assert sealed.signers.names == ("dray",)
+    assert len(sealed.ignored) == 300
+    assert len(read) < 2 * (trust.MAX_SIGNATURES + 10)
+    report = verify(sealed.manifest, Media.find(bundle.folders))
+    check_signatures(sealed, Media.find(bundle.folders), report)
+    beyond = [finding for finding in report.bad if "beyond the 64" in finding.message]
+    assert len(beyond) == 1
+    assert "and 236 more are" in beyond[0].message

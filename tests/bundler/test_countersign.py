@@ -12,7 +12,7 @@ import pytest
 from bundle import instant
 from bundle.errors import GateRefused, NotTrusted, UsageError, VerificationError
 from bundle.media import Media
-from bundle.quorum import Stream
+from bundle.quorum import Role, Stream
 from bundle.unseal import unseal
 from bundler import countersign
 from bundler.finish import finish
@@ -224,3 +224,38 @@ def test_only_what_is_of_the_reviewed_lock_is_signed(bundle: Path, tmp_path: Pat
         path.write_bytes(reviewed.read_bytes())
     with pytest.raises(VerificationError, match="not the lock that the manifest names"):
         countersign.check_lock(here, reviewed)
+
+
+def staffed(folder: Path, **changes: object) -> Path:
+    people = [keys.signer(name) for name in ("first", "second", "third")]
+    path = folder / "trust.json"
+    path.write_bytes(keys.trust(*people, **changes).to_bytes())  # type: ignore[arg-type]
+    return path
+
+
+def test_what_only_keys_of_other_streams_signed_gets_no_second_signature(
+    bundle: Path, tmp_path: Path
+) -> None:
+    """One of the stream's own keys more would be enough, for bytes that nobody of it made."""
+    streams = {"prod": Stream.of(("second",), 1), "dev": Stream.of(("first",), 1)}
+    with pytest.raises(NotTrusted, match="first may not sign for the stream 'prod': second may"):
+        countersign.read(bundle, staffed(tmp_path, streams=streams), None)
+    with pytest.raises(NotTrusted, match="nobody may"):
+        countersign.read(bundle, staffed(tmp_path, streams={"dev": Stream.of(("first",), 1)}), None)
+
+
+def test_the_second_person_is_told_whether_it_is_enough(bundle: Path, tmp_path: Path) -> None:
+    builder = Role(("first", "second"), 1, "builder")
+    releaser = Role(("second", "third"), 1, "releaser")
+    file = staffed(tmp_path, streams={"prod": Stream((builder, releaser))})
+    here = countersign.read(bundle, file, None)
+    assert countersign.standing(here, [signer("x", key="third")]) == (
+        "enough: signed by first (builder), third (releaser)"
+    )
+    assert countersign.standing(here, [signer("first")]).endswith(
+        "1 releaser missing, signed by first (builder)"
+    )
+    assert "does not know this key" in countersign.standing(here, [signer("stranger")])
+    pub = tmp_path / "first.pub"
+    pub.write_text(keys.signer("first").public_key.pem)
+    assert countersign.standing(countersign.read(bundle, None, pub), [signer("second")]) == ""
