@@ -36,7 +36,7 @@ ELSEWHERE = {
     "make bench": "takes minutes; measures",
     "pip install .": "what `make` does to prepare these tests",
     "pipx install .": "the same in an environment of its own",
-    "pip install --no-binary cryptography cryptography dray": "builds for minutes: test_fips.py",
+    "pip install --no-binary cryptography cryptography dray": "tests/e2e/test_fips.py",
     "openssl fipsinstall -module /usr/lib/x86_64-linux-gnu/ossl-modules/fips.so "
     "-out /etc/ssl/fipsmodule.cnf": "tests/servers/fips.py runs it",
     **dict.fromkeys(

@@ -100,6 +100,8 @@ PROGRAMS: dict[str, Program] = {
     "oras": Program(go="oras.land/oras/cmd/oras@v1.3.3"),
     "helm": Program(go="helm.sh/helm/v3/cmd/helm@v3.22.0"),
     "ngcsdk": Program(python=("ngcsdk==4.37.0",)),
+    # A Python whose cryptography is built with the system's OpenSSL, as FIPS mode wants it.
+    "python-fips": Program(python=("--no-binary", "cryptography", str(CHECKOUT)), slow=True),
     "model_signing": Program(python=("model-signing==1.1.1", "pyopenssl>=25")),
     # The tools that dray is measured beside.
     "regctl": Program(go=f"{_REGCLIENT}/regctl@v0.11.5", slow=True),
