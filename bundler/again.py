@@ -253,7 +253,8 @@ def _cosign(
                 left = Second(own, upstream, shelf, on_bytes).check(manifest, Digest.of(found.data))
         finally:
             upstreams.close()
-    draft = countersign.Draft(media, found.data, manifest, tuple(sorted(found.verified.names)))
+    signed = tuple(sorted(found.verified.names))
+    draft = countersign.Draft(media, found.data, manifest, trusted, signed)
     written = [path for signer in signers for path in countersign.add(draft, signer)]
     if as_json:
         body: dict[str, Any] = {"bundle": manifest.name, "chunks": len(manifest.chunks)}
