@@ -40,12 +40,14 @@ class Api:
         http: Http,
         credentials: Credentials | None,
         explain: Explain = lambda _refused: None,
+        *,
+        basic: bool = False,
     ) -> None:
         self.host = host
         self.http = http
         self.credentials = credentials
         self._explain = explain
-        self._authority = Authority(http, host, credentials, explain)
+        self._authority = Authority(http, host, credentials, explain, basic=basic)
         self._worked: dict[str, int] = {}
 
     def url(self, repository: str, rest: str) -> str:

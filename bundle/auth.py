@@ -60,7 +60,8 @@ class Authority:
     """What one registry wants to see before it answers: learnt once, shared by all threads.
 
     The first challenge decides. A realm that a later challenge names is not followed: nvcr.io names
-    one that serves no anonymous client once a token has expired.
+    one that serves no anonymous client once a token has expired. ``basic`` is for a registry that
+    is known to take Basic on every request: no challenge, and no token that ends within a blob.
     """
 
     def __init__(
@@ -69,13 +70,15 @@ class Authority:
         host: str,
         credentials: Credentials | None,
         explain: Explain = lambda _refused: None,
+        *,
+        basic: bool = False,
     ) -> None:
         self.http = http
         self.explain = explain
         self.host = host
         self.credentials = credentials
         self._lock = threading.Lock()
-        self._basic = False
+        self._basic = basic and credentials is not None
         self._bearer: _Bearer | None = None
         self._tokens: dict[tuple[str, ...], _Token] = {}
 

@@ -44,8 +44,9 @@ class Registry(oras.provider.Registry):  # type: ignore[misc]  # oras has no typ
 
     ``host`` is the name that content carries; ``http`` knows how to reach it. Failures are raised
     as ``http.error``, and as :class:`bundle.errors.NotFound` for a 404 on the low side; ``explain``
-    may put a refusal into better words (:class:`bundle.refusals.Refused`). Of the base
-    class only names and defaults are used; its transfers verify nothing and can't be called.
+    may put a refusal into better words (:class:`bundle.refusals.Refused`); ``basic`` sends Basic
+    unasked (:class:`bundle.auth.Authority`). Of the base class only names and defaults are used;
+    its transfers verify nothing and can't be called.
     """
 
     def __init__(
@@ -54,12 +55,14 @@ class Registry(oras.provider.Registry):  # type: ignore[misc]  # oras has no typ
         http: Http,
         credentials: Credentials | None = None,
         explain: Explain = lambda _refused: None,
+        *,
+        basic: bool = False,
     ) -> None:
         super().__init__(hostname=host)
         self.session = http.wire.session
         self.host = host
         self.http = http
-        self.api = Api(host, http, credentials, explain)
+        self.api = Api(host, http, credentials, explain, basic=basic)
         self.uploads = Uploads(self.api)
         self._without_referrers: set[str] = set()
 

@@ -12,6 +12,9 @@ from bundle.artifact import REPOSITORY as SOURCE
 from bundle.decode import Fields
 from bundle.errors import UsageError
 from bundle.hosts import Host, is_url
+from importer.harbor import policies
+from importer.harbor.policies import CONNECTIONS, Policy
+from importer.harbor.projects import name_fault
 from importer.targets.naming import LAYOUTS, REPOSITORY, Naming, Rule, refuse_collisions
 
 if TYPE_CHECKING:
@@ -26,25 +29,26 @@ TARGET_FILE = (".yaml", ".yml")
 _TAKES = {
     "folder": frozenset(KINDS),
     "registry": frozenset({"image", "chart"}),
+    "harbor": frozenset({"image", "chart"}),
     "s3": frozenset({"model", "resource", "file"}),
 }
-_MAY_TAKE = {**_TAKES, "registry": frozenset(KINDS)}
-_FORMS = (
-    "a folder, registry://HOST/PREFIX, harbor://HOST/PROJECT, s3://BUCKET/PREFIX, or a .yaml file"
-)
+_MAY_TAKE = {**_TAKES, **dict.fromkeys(("registry", "harbor"), frozenset(KINDS))}
+_FORMS = "a folder, registry://HOST/PREFIX, harbor://HOST, s3://BUCKET/PREFIX, or a .yaml file"
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?"
 _BUCKET = r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}"
-_KEYS = ("to", "kinds", "plain-http", "ca", "endpoint", "region", "map", "layout")
-_ONLY = {"plain-http": {"registry"}, "ca": {"registry", "s3"}, "endpoint": {"registry", "s3"}}
-_ONLY |= {"region": {"s3"}, "layout": set(LAYOUTS)}
+_KEYS = ("to", "kinds", "plain-http", "ca", "endpoint", "region", "map", "layout", *policies.KEYS)
+_REGISTRIES = {"registry", "harbor"}
+_ONLY = {"plain-http": _REGISTRIES, "ca": {*_REGISTRIES, "s3"}, "endpoint": {*_REGISTRIES, "s3"}}
+_ONLY |= {"region": {"s3"}, "layout": set(LAYOUTS), **{key: {"harbor"} for key in policies.KEYS}}
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
     """One target, before anything of it is touched.
 
-    ``type`` is ``folder``, ``registry`` or ``s3``; ``name`` the folder, host or bucket. ``host``
-    says how it is reached (for S3 only its endpoint and CA count).
+    ``type`` is ``folder``, ``registry``, ``harbor`` or ``s3``; ``name`` the folder, host or bucket.
+    ``host`` says how it is reached (for S3 only its endpoint and CA count), ``policy`` how projects
+    of a Harbor are made, ``connections`` how many writers there may be.
     """
 
     type: str
@@ -53,6 +57,8 @@ class Destination:
     kinds: frozenset[str] = frozenset()
     host: Host = field(default_factory=Host)
     region: str = ""
+    policy: Policy = field(default_factory=Policy)
+    connections: int = CONNECTIONS
 
 
 class _Refused(ValueError):
@@ -156,6 +162,10 @@ def _connect(destination: Destination, state: Path | None) -> Target:
     from importer.targets.registry import RegistryTarget  # noqa: PLC0415
 
     credentials = find(destination.name)
+    if destination.type == "harbor":
+        from importer.targets import harbor  # noqa: PLC0415
+
+        return harbor.connect(destination, credentials)
     http = Http({destination.name: host}, error=TargetError)
     return RegistryTarget(destination.name, http, credentials, naming=naming, kinds=kinds)
 
@@ -193,14 +203,16 @@ def _registry(scheme: str, rest: str) -> Destination:
     prefix = prefix.rstrip("/")
     if not re.fullmatch(_HOST, host):
         raise _Refused(f"{scheme}://{rest[:200]} names no host", f"write {scheme}://HOST/PREFIX")
-    if scheme == "harbor" and not prefix:
-        raise _Refused(f"harbor://{host} names no project", f"write harbor://{host}/PROJECT")
     if prefix and not re.fullmatch(REPOSITORY, prefix):
         raise _Refused(
             f"{prefix[:200]!r} is no beginning of a repository",
             "lower-case letters, digits, and single . _ - between them, in parts cut by /",
         )
-    return Destination("registry", host.lower(), Naming(prefix), _TAKES["registry"])
+    project = prefix.partition("/")[0]
+    if scheme == "harbor" and project and (fault := name_fault(project)):
+        raise _Refused(f"no project can be called {project[:200]!r}: its name {fault}")
+    naming = Naming(prefix, project=policies.PROJECT if scheme == "harbor" and not prefix else "")
+    return Destination(scheme, host.lower(), naming, _TAKES[scheme])
 
 
 def _s3(rest: str) -> Destination:
@@ -255,10 +267,13 @@ def _entry(fields: Fields, folder: Path) -> Destination:
     layout = fields.text("layout", choices=layouts) if "layout" in fields else ""
     if layout and rules:
         raise fields.wrong("map", f"means nothing with layout: {layout}")
+    naming = replace(destination.naming, rules=rules, layout=layout)
+    if destination.type == "harbor":
+        destination, naming = policies.read(fields, destination, naming)
     entry = replace(
         destination,
         kinds=_kinds(fields, destination.type, layout),
-        naming=replace(destination.naming, rules=rules, layout=layout),
+        naming=naming,
         host=_host(fields, folder),
         region=fields.text("region", "", pattern=r"[a-z0-9-]{1,60}"),
     )

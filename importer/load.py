@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bundle.errors import DrayError, MediaIncomplete, PartlyDone, TargetError, VerificationError
+from importer.targets.base import WORKERS
 
 if TYPE_CHECKING:
     import threading
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from bundle.digest import Digest
     from bundle.reader import Reader
     from importer.plan import Plan, Step
-
-WORKERS = 3
-"""Two saturate two cores, the third hides latency; each costs a part of an object in memory."""
 
 
 @dataclass

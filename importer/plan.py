@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bundle.artifact import MANIFEST_ROLES, Artifact, Content
+from importer.targets.base import Want
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,6 +37,18 @@ class Plan:
     artifacts: tuple[Artifact, ...]
     steps: tuple[Step, ...]
     present: int
+    notes: tuple[str, ...] = ()
+
+    def wants(self, target: Target) -> list[Want]:
+        """Return what goes to a target, and what it lacks of it."""
+        missing: dict[str, list[Content]] = {}
+        for step in self.steps:
+            missing.setdefault(step.artifact.name, []).append(step.content)
+        return [
+            Want(artifact, tuple(missing.get(artifact.name, ())))
+            for artifact in self.artifacts
+            if self.routes[artifact.name] is target
+        ]
 
     @property
     def to_read(self) -> int:
@@ -52,7 +65,8 @@ class Plan:
             row |= {"target": target.label, "place": target.place(artifact)}
             row |= {"bytes": artifact.size, "send": sum(step.content.size for step in steps)}
             rows.append(row)
-        return {"bundle": self.manifest.name, "bytes": self.to_read, "artifacts": rows}
+        notes = {"notes": list(self.notes)} if self.notes else {}
+        return {"bundle": self.manifest.name, "bytes": self.to_read, "artifacts": rows, **notes}
 
 
 def make(manifest: Manifest, routes: Mapping[str, Target]) -> Plan:

@@ -154,6 +154,8 @@ def plan(made: Plan, *, as_json: bool) -> None:
     for row in document["artifacts"]:
         state = "there already" if not row["send"] else f"send {human(row['send'])}"
         say(f"{row['kind']:9}{row['name']} -> {row['place']}  {state}")
+    for note in made.notes:
+        say(f"note: {note}")
     say(f"{human(made.to_read)} to read from the media, {human(made.present)} there already")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from bundle.artifact import KINDS
@@ -80,7 +80,9 @@ class Session:
         for target in self.targets:
             target.check()
         self.admission.judge_by_mirrors(shelves(self.targets))
-        return planning.make(manifest, routes)
+        made = planning.make(manifest, routes)
+        notes = [note for target in self.targets for note in target.preflight(made.wants(target))]
+        return replace(made, notes=tuple(notes))
 
     def _check(self, policy: Path, artifacts: Sequence[Artifact]) -> None:
         reader = Reader(self.sealed.manifest, self.media, self.recipient)
@@ -99,9 +101,13 @@ class Session:
             bar(plan.to_read, "importing", quiet=self.quiet) as on_bytes,
         ):
             self.admission.confirm()
+            for target in self.targets:
+                target.prepare(self.sealed.manifest)
             self.admission.begin([target.label for target in self.targets])
             reader = Reader(self.sealed.manifest, self.media, self.recipient)
-            outcome = Load(plan, reader, stop=self.stop, on_bytes=on_bytes).run()
+            workers = max(target.workers for target in self.targets)
+            run = Load(plan, reader, stop=self.stop, on_bytes=on_bytes, workers=workers)
+            outcome = run.run()
             self.admission.end(outcome)
         return outcome
 

@@ -73,3 +73,20 @@ class Harbor:
             if name in NEEDED and status != "healthy":
                 found[name] = component.text("error", "") or status
         return found
+
+    def is_known(self) -> bool:
+        """Whether the login is accepted; this asks for no right at all."""
+        query, what = {"project_name": "library"}, "a login"
+        answer = self.api.call("HEAD", "/projects", what, query=query, ok=(200, 401, 404))
+        return answer.status != 401
+
+    def is_sysadmin(self) -> bool | None:
+        """Whether the login is a system administrator; nothing for robots, which are no users.
+
+        Source: src/server/v2.0/handler/user.go, GetCurrentUserInfo.
+        """
+        what = "to say who it is"
+        answer = self.api.call("GET", "/users/current", what, ok=(200, 403, 404, 412))
+        if answer.status != 200:
+            return None
+        return bool(self.api.fields(answer, what).raw("sysadmin_flag", False))

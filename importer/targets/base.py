@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import hashlib
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from bundle.artifact import Artifact, Content
     from bundle.digest import Digest
+    from bundle.manifest import Manifest
     from importer.ledger.shelf import Shelf
+
+
+WORKERS = 3
+"""Two saturate two cores, the third hides latency; each costs a part of an object in memory."""
 
 
 class Blob(Protocol):
@@ -69,6 +74,27 @@ class Replaced:
     after: Digest
 
 
+@dataclass(frozen=True, slots=True)
+class Want:
+    """An artifact that goes to a target, and which of its contents, but for manifests, it lacks."""
+
+    artifact: Artifact
+    missing: tuple[Content, ...]
+
+
+class Unprepared:
+    """What a target is that needs no preparation, and has nothing to say beforehand."""
+
+    workers = WORKERS
+
+    def preflight(self, _wants: Sequence[Want]) -> tuple[str, ...]:
+        """Say nothing."""
+        return ()
+
+    def prepare(self, _bundle: Manifest) -> None:
+        """Do nothing."""
+
+
 class Target(Protocol):
     """A place on the high side. All methods may be called from several threads.
 
@@ -79,9 +105,22 @@ class Target(Protocol):
     label: str
     kinds: frozenset[str]
     replaced: list[Replaced]
+    workers: int
+    """How many threads may send to it at once."""
 
     def check(self) -> None:
         """Reach the target and authenticate; raise :class:`bundle.errors.TargetError`."""
+        ...
+
+    def preflight(self, wants: Sequence[Want]) -> tuple[str, ...]:
+        """Say what would fail, all of it at once, before a byte is sent; nothing is written.
+
+        Returns notes for people. Raises :class:`bundle.errors.TargetError` for what would fail.
+        """
+        ...
+
+    def prepare(self, bundle: Manifest) -> None:
+        """Make what :meth:`preflight` has found to be missing; called before anything is put."""
         ...
 
     def place(self, artifact: Artifact) -> str:

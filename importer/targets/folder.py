@@ -22,7 +22,7 @@ from bundle.digest import BLOCK, Digest
 from bundle.errors import TargetError, VerificationError
 from importer.ledger.shelf import FolderShelf
 from importer.targets import layout, marker
-from importer.targets.base import Claim, Replaced, file_claims
+from importer.targets.base import Claim, Replaced, Unprepared, file_claims
 from importer.targets.naming import Naming
 from importer.targets.tree import Tree, write_all
 
@@ -38,7 +38,7 @@ _LAYOUT_KINDS = frozenset({"image", "chart"})
 _WORK = ".dray"
 
 
-class Folder:
+class Folder(Unprepared):
     """A local folder (``./warehouse``); satisfies :class:`importer.targets.base.Target`.
 
     What lies there is taken as present only after it was hashed, once per run: importing again

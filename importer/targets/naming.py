@@ -67,11 +67,20 @@ class Naming:
     ``layout`` ``nim`` names objects as a NIM looks for them in its mirror (NVIDIA NIM docs,
     "Repository Override"): each by its percent-encoded source, in no folder. ``nim-cache`` is the
     folder at a NIM's ``NIM_CACHE_PATH`` (docs/adr/0011-nim-cache.md).
+
+    ``project`` is for a whole Harbor, which has no prefix: what no rule names goes there, while a
+    rule names the project too.
     """
 
     prefix: str = ""
     rules: tuple[Rule, ...] = ()
     layout: str = ""
+    project: str = ""
+
+    @property
+    def top(self) -> str:
+        """Where everything goes that no rule names."""
+        return self.prefix or self.project
 
     def repository(self, artifact: Artifact, host: str) -> str:
         """Return the artifact's repository at the registry ``host``.
@@ -159,7 +168,7 @@ class Naming:
             if (name := rule.apply(artifact.repository)) is not None:
                 return _join(self.prefix, name)
         first, slash, rest = artifact.repository.partition("/")
-        return _join(self.prefix, KIND_FOLDERS[artifact.kind], rest if slash else first)
+        return _join(self.top, KIND_FOLDERS[artifact.kind], rest if slash else first)
 
 
 def _join(*parts: str) -> str:

@@ -1,4 +1,4 @@
-"""Any OCI registry as target, Harbor included: blobs mounted or streamed, names published last."""
+"""Any OCI registry as target: blobs mounted or streamed, names published last."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bundle.errors import TargetError, VerificationError
 from bundle.registry import Registry
 from importer.ledger.shelf import RegistryShelf
 from importer.targets import referrers
-from importer.targets.base import Claim, Replaced
+from importer.targets.base import Claim, Replaced, Unprepared
 from importer.targets.naming import Naming
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 KINDS = frozenset({"image", "chart"})
 
 
-class RegistryTarget:
+class RegistryTarget(Unprepared):
     """Repositories below a prefix of one registry; satisfies :class:`importer.targets.base.Target`.
 
     ``http`` raises :class:`TargetError`, and is closed with the target.
@@ -39,6 +39,7 @@ class RegistryTarget:
         *,
         naming: Naming | None = None,
         kinds: frozenset[str] = KINDS,
+        registry: Registry | None = None,
     ) -> None:
         self._naming = naming or Naming()
         self.label = f"{host}/{self._naming.prefix}".rstrip("/")
@@ -46,7 +47,7 @@ class RegistryTarget:
         self.replaced: list[Replaced] = []
         self._host = host
         self._http = http
-        self._registry = Registry(host, http, credentials)
+        self._registry = registry or Registry(host, http, credentials)
         self._holders: dict[Digest, set[str]] = defaultdict(set)
         self._sending: dict[Digest, threading.Lock] = defaultdict(threading.Lock)
         self._lock = threading.Lock()
@@ -147,7 +148,7 @@ class RegistryTarget:
         self, repository: str, tag: str, content: Content, blob: Callable[[Digest], Blob]
     ) -> bool:
         # An immutable tag refuses even the same digest (Harbor: 412), so look first.
-        before = self._registry.has_manifest(repository, tag)
+        before = self._tagged(repository, tag)
         if before == content.digest:
             return False
         data = blob(content.digest).read()
@@ -155,13 +156,17 @@ class RegistryTarget:
         where = f"{self._host}/{repository}:{tag}"
         if before:
             self.replaced.append(Replaced(where, before, content.digest))
-        after = self._registry.has_manifest(repository, tag)
+        after = self._tagged(repository, tag)
         if after != content.digest:
             raise TargetError(
                 f"{where} was pushed as {content.digest}, and the registry answers {after}",
                 hint="does something else push to that tag?",
             )
         return True
+
+    def _tagged(self, repository: str, tag: str) -> Digest | None:
+        """Return what a tag points at."""
+        return self._registry.has_manifest(repository, tag)
 
     def _refer(self, repository: str, content: Content, data: bytes) -> bool:
         """Have a manifest found by its subject; registries with a referrers API do it themselves.

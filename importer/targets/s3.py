@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bundle.errors import TargetError
 from importer.ledger.shelf import BucketShelf
 from importer.targets import marker
-from importer.targets.base import Claim, Replaced, file_claims
+from importer.targets.base import Claim, Replaced, Unprepared, file_claims
 from importer.targets.bucket import AbsentError, Bucket, Store
 from importer.targets.naming import Naming
 from importer.targets.uploads import Journal, Uploads
@@ -25,7 +25,7 @@ KINDS = frozenset({"model", "resource", "file"})
 _WORKERS = 8
 
 
-class S3:
+class S3(Unprepared):
     """Objects below a prefix of one bucket; satisfies :class:`importer.targets.base.Target`.
 
     ``put`` sends a file as a multipart upload, which the store shows to nobody; ``publish``

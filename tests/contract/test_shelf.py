@@ -8,8 +8,10 @@ import pytest
 
 from bundle.errors import TargetError
 from bundle.http import Http
+from importer.harbor.pace import Pace
 from importer.targets.bucket import Store
 from importer.targets.folder import Folder
+from importer.targets.harbor import HarborTarget
 from importer.targets.naming import Naming
 from importer.targets.registry import RegistryTarget
 from importer.targets.s3 import S3
@@ -35,6 +37,7 @@ def _store(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Targ
     params=[
         "folder",
         pytest.param("registry", marks=pytest.mark.server),
+        pytest.param("harbor", marks=pytest.mark.server),
         pytest.param("s3_rclone", marks=pytest.mark.server),
         pytest.param("s3_rgw", marks=pytest.mark.server),
     ]
@@ -49,6 +52,10 @@ def target(
         server = request.getfixturevalue("registry")
         http = Http(error=TargetError, retries=0)
         made = RegistryTarget(server.host, http, naming=Naming(server.repository("ngc")))
+    elif request.param == "harbor":
+        harbor = request.getfixturevalue("harbor")
+        naming, pace = Naming(harbor.project()), Pace(1)
+        made = HarborTarget(harbor.host, harbor.http(), harbor.admin, pace, naming=naming)
     else:
         made = _store(request.getfixturevalue(request.param), tmp_path, monkeypatch)
     yield made

@@ -12,8 +12,10 @@ import requests
 from bundle.digest import Digest
 from bundle.errors import PartlyDone, TargetError, VerificationError
 from bundle.http import Http
+from importer.harbor.pace import Pace
 from importer.targets.bucket import Store
 from importer.targets.folder import Folder
+from importer.targets.harbor import HarborTarget
 from importer.targets.naming import Naming
 from importer.targets.registry import RegistryTarget
 from importer.targets.s3 import S3
@@ -121,6 +123,35 @@ def registry_images(request: pytest.FixtureRequest) -> Place:
     return Place(shelf, make, shelf.image, look, [])
 
 
+@pytest.fixture
+def harbor_images(request: pytest.FixtureRequest) -> Place:
+    server = request.getfixturevalue("harbor")
+    shelf, project = Shelf(), server.project()
+    robot = server.robot([project])
+
+    def make() -> Target:
+        naming, pace = Naming(f"{project}/deep"), Pace(2, sleep=lambda _: None)
+        return HarborTarget(server.host, server.http(0), robot, pace, naming=naming)
+
+    def look(artifact: Artifact) -> Mapping[str, bytes]:
+        name = f"{project}/deep/{artifact.repository.partition('/')[2]}"
+
+        def get(rest: str) -> bytes | None:
+            answer = requests.get(
+                f"{server.url}/v2/{name}/{rest}",
+                headers={"Accept": "application/vnd.oci.image.manifest.v1+json"},
+                auth=(robot.username, robot.password),
+                verify=server.ca or True,
+                timeout=30,
+            )
+            with answer:
+                return answer.content if answer.status_code == 200 else None
+
+        return _oci_look(lambda digest: get(f"blobs/{digest}"), get("manifests/1.0"))
+
+    return Place(shelf, make, shelf.image, look, [])
+
+
 def _objects(store: Any, state: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     shelf, bucket = Shelf(), store.bucket()
     for name, value in store.environment().items():
@@ -168,6 +199,7 @@ PLACES = [
     pytest.param("folder_images"),
     pytest.param("folder_models"),
     pytest.param("registry_images", marks=pytest.mark.server),
+    pytest.param("harbor_images", marks=pytest.mark.server),
     pytest.param("rclone_models", marks=pytest.mark.server),
     pytest.param("ceph_models", marks=[pytest.mark.server, pytest.mark.xdist_group("ceph")]),
 ]

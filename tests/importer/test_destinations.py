@@ -35,7 +35,9 @@ def read(text: str) -> Destination:
         ("registry://h:5000/", Destination("registry", "h:5000", Naming(), IMAGES)),
         ("registry://H.example/a/b/", Destination("registry", "h.example", Naming("a/b"), IMAGES)),
         ("registry://[::1]:5000/a", Destination("registry", "[::1]:5000", Naming("a"), IMAGES)),
-        ("harbor://h/project", Destination("registry", "h", Naming("project"), IMAGES)),
+        ("harbor://h/project", Destination("harbor", "h", Naming("project"), IMAGES)),
+        ("harbor://h/a/b", Destination("harbor", "h", Naming("a/b"), IMAGES)),
+        ("harbor://h", Destination("harbor", "h", Naming(project="ngc"), IMAGES)),
         ("s3://bucket", Destination("s3", "bucket", Naming(), FILES)),
         ("s3://bucket/a/b/", Destination("s3", "bucket", Naming("a/b"), FILES)),
         ("warehouse", Destination("folder", "warehouse", Naming(), ALL)),
@@ -65,8 +67,8 @@ def test_nothing_said_is_the_warehouse() -> None:
         ("registry://h/UPPER", "no beginning of a repository"),
         ("registry://h/a//b", "no beginning of a repository"),
         ("registry://h/a:tag", "no beginning of a repository"),
-        ("harbor://h", "names no project"),
-        ("harbor://h/", "names no project"),
+        ("harbor://", "names no host"),
+        ("harbor://h/a--b/c", "no project can be called"),
         ("s3://", "names no bucket"),
         ("s3:///x", "names no bucket"),
         ("s3://bb/../x", "segment"),
@@ -118,7 +120,7 @@ targets:
     store = Host("https://rgw:8443", None, str(tmp_path / "ca.pem"))
     assert destinations.read([path]) == (
         Destination(
-            "registry",
+            "harbor",
             "harbor.internal",
             Naming("ngc", rules),
             frozenset({"image"}),
