@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bundler.discover import archive, helmyaml
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     Values = dict[str, Any]
 
@@ -130,6 +130,7 @@ def _place_children(scope: Scope, tags: Values) -> None:
         for item in asked or [{}]:
             alias = text_of(item.get("alias")) or child.name
             _place_child(scope, child, alias, _switched_on(item, scope, tags), tags)
+    _import_values(scope, declared)
     for item in declared:
         if text_of(item.get("name")) not in names and _switched_on(item, scope, tags):
             name = text_of(item.get("name"))
@@ -148,6 +149,24 @@ def _place_child(scope: Scope, child: Chart, alias: str, switch: bool, tags: Val
     inner.enabled = scope.enabled and switch
     scope.children.append(inner)
     _place_children(inner, tags)
+
+
+def _import_values(scope: Scope, declared: Sequence[Values]) -> None:
+    """Take over what sub-charts export; what the chart itself says wins (Helm, "import-values")."""
+    children = {child.name: child for child in scope.children if child.enabled}
+    for item in declared:
+        child = children.get(text_of(item.get("alias")) or text_of(item.get("name")))
+        wanted = item.get("import-values")
+        for entry in wanted if child and isinstance(wanted, list) else []:
+            if isinstance(entry, dict):
+                source, target = text_of(entry.get("child")), text_of(entry.get("parent"))
+            else:
+                source, target = f"exports.{text_of(entry)}", "."
+            table = _at(child.values, tuple(source.split("."))) if child else None
+            for step in reversed([step for step in target.split(".") if step]):
+                table = {step: table}
+            if isinstance(table, dict):
+                scope.values = merged(table, scope.values)
 
 
 def _switched_on(item: Values, scope: Scope, tags: Values) -> bool:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from bundler.discover.chart import text_of
+from bundler.discover.files import Files
 from bundler.discover.helmyaml import Number
 from bundler.discover.template import TemplateError, parse
 
@@ -135,6 +136,8 @@ class Engine:
 class _Run:
     engine: Engine
     frames: list[dict[str, Any]]
+    leaving: str = ""
+    """``break`` or ``continue`` from the moment that it is met until its range is left."""
 
     def nodes(self, nodes: Sequence[Node], dot: object) -> str:
         parts: list[str] = []
@@ -142,11 +145,16 @@ class _Run:
             part = self.node(node, dot)
             self.engine.spend(len(part))
             parts.append(part)
+            if self.leaving:
+                break
         return "".join(parts)
 
     def node(self, node: Node, dot: object) -> str:
         if node.kind == "text":
             return node.text
+        if node.kind in {"break", "continue"}:
+            self.leaving = node.kind
+            return ""
         if node.kind == "template":
             inner = self.pipe(node.pipe, dot) if node.pipe else None
             return self.engine.render(node.text, inner)
@@ -169,7 +177,7 @@ class _Run:
 
     def holds(self, node: Node, value: object) -> bool:
         if is_unknown(value):
-            if _speaks_of_images(node.other):
+            if _speaks_of_images(node.other) or _leaves(node.body):
                 self.engine.doubts.append(node.text.strip())
             return True
         return bool(value)
@@ -194,6 +202,9 @@ class _Run:
             self.frames.append(dict(zip(names, (key, item)[-len(names) :] if names else ())))  # noqa: B905
             parts.append(self.nodes(node.body, item))
             self.frames.pop()
+            left, self.leaving = self.leaving, ""
+            if left == "break":
+                break
         return "".join(parts)
 
     def pipe(self, pipe: Pipe, dot: object) -> Any:
@@ -215,19 +226,21 @@ class _Run:
         first = terms[0]
         if first.kind == "func":
             return self.function(first.value, terms[1:], dot, piped)
-        arguments = [self.term(term, dot) for term in terms[1:]] + piped
+        arguments = [self.argument(term, dot) for term in terms[1:]] + piped
         value = self.term(first, dot)
-        if not arguments:
-            return value
-        try:
-            return value(*arguments) if callable(value) else UNKNOWN
-        except (TypeError, ValueError, KeyError):
-            return UNKNOWN
+        if callable(value):
+            return _called(value, arguments)
+        return UNKNOWN if arguments else value
+
+    def argument(self, term: Term, dot: object) -> Any:
+        """Return a term's value; a method without arguments is called, as Go does."""
+        value = self.term(term, dot)
+        return _called(value, []) if callable(value) else value
 
     def function(self, name: str, terms: Sequence[Term], dot: object, piped: list[Any]) -> Any:
         if name in {"and", "or"}:
             return self.junction(name, terms, dot, piped)
-        arguments = [self.term(term, dot) for term in terms] + piped
+        arguments = [self.argument(term, dot) for term in terms] + piped
         if name == "include" and len(arguments) == 2:
             return self.engine.render(show(arguments[0]), arguments[1])
         if name == "tpl" and len(arguments) == 2:
@@ -264,8 +277,29 @@ def _look(value: Any, fields: tuple[str, ...]) -> Any:
     for name in fields:
         if isinstance(value, Unknown):
             return UNKNOWN
-        value = value.get(name) if isinstance(value, dict) else None
+        if isinstance(value, Files):
+            value = value.method(name)
+        else:
+            value = value.get(name) if isinstance(value, dict) else None
     return value
+
+
+def _called(function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+    if any(is_unknown(item) for item in arguments):
+        return UNKNOWN
+    try:
+        return function(*arguments)
+    except (TypeError, ValueError, KeyError):
+        return UNKNOWN
+
+
+def _leaves(nodes: Sequence[Node]) -> bool:
+    """Tell whether some of a range is left out where these nodes are run."""
+    return any(
+        node.kind in {"break", "continue"} or _leaves(node.body) or _leaves(node.other)
+        for node in nodes
+        if node.kind != "range"
+    )
 
 
 def _speaks_of_images(nodes: Sequence[Node]) -> bool:

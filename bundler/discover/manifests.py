@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 SAMPLES: Final = "alm-examples"
 """Annotation of a ClusterServiceVersion with sample resources, a JSON list (OLM)."""
 _SILENT: Final = frozenset({"Secret"})
-_NETWORK = frozenset({"NicClusterPolicy", "NicNodePolicy"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +83,7 @@ def _head(file: str, document: dict[str, Any], kind: str) -> str:
 
 def _mentions(file: str, document: dict[str, Any], kind: str) -> Iterator[Mention]:
     head = _head(file, document, kind)
-    if kind in _NETWORK:
-        document = _inherited(document)
+    document = suffix.inherited(document)
 
     def place(path: Path, keys: tuple[str, ...]) -> str:
         return f"{head} {spell(path, keys)}"
@@ -105,26 +103,6 @@ def _is_test(document: dict[str, Any]) -> bool:
     """Tell whether a resource is made by ``helm test`` only."""
     hooks = text_of(_annotations(document).get("helm.sh/hook")).split(",")
     return any(hook.strip().startswith("test") for hook in hooks)
-
-
-def _inherited(document: dict[str, Any]) -> dict[str, Any]:
-    """Fill in what components of a NicClusterPolicy take from its ``spec.global``."""
-    spec = document.get("spec")
-    shared = spec.get("global") if isinstance(spec, dict) else None
-    if not isinstance(spec, dict) or not isinstance(shared, dict):
-        return document
-    common = {key: shared[key] for key in ("repository", "version") if shared.get(key)}
-
-    def filled(tree: Any) -> Any:
-        if not isinstance(tree, dict):
-            return tree
-        inner = {key: filled(value) for key, value in tree.items()}
-        if isinstance(tree.get("image"), str):
-            inner |= {key: value for key, value in common.items() if not tree.get(key)}
-        return inner
-
-    components = {key: filled(value) for key, value in spec.items() if key != "global"}
-    return {**document, "spec": components}
 
 
 def _samples(head: str, document: dict[str, Any]) -> Iterator[Mention]:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from bundler.discover import naming
+from bundler.discover import helmyaml, naming, suffix
 from bundler.discover.engine import MARK
 
 if TYPE_CHECKING:
@@ -16,9 +16,14 @@ Path = tuple[str | int, ...]
 SWITCHES: Final = ("enabled", "enable", "deploy", "install")
 """Keys that switch a part of a chart off when they are false."""
 ABOUT_NODES: Final = frozenset(
-    {"annotations", "labels", "matchLabels", "nodeSelector", "affinity", "tolerations"}
+    {"annotations", "labels", "matchLabels", "nodeSelector", "affinity", "tolerations", "_example"}
 )
+"""Keys below which no image is named: what is about nodes, and Knative's samples."""
 _IMAGE_LINE = re.compile(r"^\s*(?:-\s+)?[\"']?image[\"']?\s*:\s*[\"']?([^\s\"',#]+)", re.MULTILINE)
+_FLAG = re.compile(r"(?<![\w-])--?[\w-]*image(?:=|[ \t]+)[\"']?([^\s\"']+)")
+_NAME = re.compile(r"[a-z0-9][a-z0-9._/:@-]*", re.IGNORECASE)
+_MAX_DEPTH: Final = 3
+"""Documents inside documents that are read."""
 _ARGUMENT = re.compile(r"--?([A-Za-z0-9_.-]+)=(.*)", re.DOTALL)
 
 
@@ -49,6 +54,7 @@ class Finder:
     suffix: Callable[[Path, dict[str, Any]], str]
     strict: bool = True
     skip: frozenset[str] = frozenset()
+    depth: int = 0
 
     def find(self, tree: object, path: Path = (), *, enabled: bool = True) -> Iterator[Mention]:
         """Yield every mention in a tree, each once."""
@@ -88,15 +94,57 @@ class Finder:
         key, value = _argument(text)
         if key.lower().endswith("image") or naming.looks_whole(value):
             yield from self._named(value, path, enabled=enabled)
+        elif several := _several(value or text):
+            for name in several:
+                yield from self._named(name, path, enabled=enabled)
         elif _is_image_key(path):
-            yield from self._named(text, path, enabled=enabled)
-        elif "\n" in text:
+            if not _is_picture(text, path):
+                yield from self._named(text, path, enabled=enabled)
+        elif documents := self._documents(text):
+            for document in documents:
+                yield from self._inside(document, path, enabled=enabled)
+        else:
             yield from self._lines(text, path, enabled=enabled)
-        elif naming.looks_whole(text):
-            yield from self._named(text, path, enabled=enabled)
+
+    def _documents(self, text: str) -> list[Any]:
+        """Return the YAML or JSON that a text is, where it may speak of images."""
+        text = text.strip()
+        if self.depth >= _MAX_DEPTH or "image" not in text.lower():
+            return []
+        if "\n" not in text and not text.startswith(("{", "[")):
+            return []
+        try:
+            found = helmyaml.load_all(text)
+        except ValueError:
+            return []
+        return [document for document in found if isinstance(document, dict | list)]
+
+    def _inside(self, document: Any, path: Path, *, enabled: bool) -> Iterator[Mention]:
+        """Find what a document inside the document names, a resource as what it is."""
+        outer = self.place(path, ())
+        kind = document.get("kind") if isinstance(document, dict) else None
+        suffixes = suffix.of_resource(str(kind)) if kind else self.suffix
+        found = replace(
+            self,
+            place=lambda inner, keys: f"{outer} {spell(inner, keys)}",
+            suffix=suffixes,
+            depth=self.depth + 1,
+        )
+        for mention in found.find(suffix.inherited(document), enabled=enabled):
+            if self.strict or naming.is_whole(mention.name):
+                yield mention
 
     def _lines(self, text: str, path: Path, *, enabled: bool) -> Iterator[Mention]:
-        """Find ``image:`` in a document inside the document, as ConfigMaps have them."""
+        """Find ``image:`` and ``--image`` in a text that is no document: templates, scripts."""
+        if naming.looks_whole(text.removeprefix("oci://")):
+            yield from self._named(text.removeprefix("oci://"), path, enabled=enabled)
+            return
+        for match in _FLAG.finditer(text):
+            name = match.group(1)
+            if naming.looks_whole(name) or (self.strict and _is_name(name)):
+                yield from self._named(name, path, enabled=enabled)
+        if "\n" not in text:
+            return
         for match in _IMAGE_LINE.finditer(text):
             if self.strict or naming.looks_whole(match.group(1)):
                 line = text.count("\n", 0, match.start(1)) + 1
@@ -119,6 +167,23 @@ def _is_image_key(path: Path) -> bool:
     inside = len(last_two) == 2 and isinstance(last_two[0], str) and keys[-2].endswith("images")
     named = keys[-1] == "reference" and len(keys) > 1 and keys[-2] == "image"
     return keys[-1].endswith("image") or inside or named
+
+
+def _several(text: str) -> list[str]:
+    """Return the names of a list with commas between, when every one is whole."""
+    parts = [part.strip() for part in text.split(",")] if "," in text else []
+    return parts if parts and all(naming.looks_whole(part) for part in parts) else []
+
+
+def _is_picture(text: str, path: Path) -> bool:
+    """Tell whether ``backgroundImage`` and the like are files and pages, not containers."""
+    exact = isinstance(path[-1], str) and path[-1].lower() == "image"
+    address = re.match(r"(?!oci://)[a-z][a-z0-9+.-]*://|data:", text, re.IGNORECASE)
+    return not exact and (text.startswith(("/", "./", "../")) or address is not None)
+
+
+def _is_name(text: str) -> bool:
+    return len(text) <= 400 and _NAME.fullmatch(text) is not None
 
 
 def _argument(text: str) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bundler.discover import functions
 from bundler.discover.chart import text_of
 from bundler.discover.engine import STEPS, UNKNOWN, Engine
+from bundler.discover.files import Files
 from bundler.discover.template import TemplateError, parse
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _contexts(scope: Scope) -> dict[int, dict[str, Any]]:
         "Chart": chart,
         "Release": _release(),
         "Capabilities": _capabilities(),
-        "Files": _files(scope),
+        "Files": Files.of(scope.chart.files),
         "Subcharts": below,
     }
     return found
@@ -133,10 +134,3 @@ def _is_built_in(name: str) -> bool:
     """Tell whether Kubernetes itself has an API (Helm's default set, without a cluster)."""
     group = name.partition("/")[0] if "/" in name else ""
     return "." not in group or (group.endswith(".k8s.io") and not group.startswith("gateway."))
-
-
-def _files(scope: Scope) -> dict[str, Any]:
-    def get(name: str) -> str:
-        return scope.chart.files.get(name, b"").decode(errors="replace")
-
-    return {"Get": get, "Lines": lambda name: get(name).splitlines(), "Glob": lambda _name: UNKNOWN}

@@ -101,3 +101,25 @@ def expand(name: str, suffix: str, nodes: Nodes, architectures: Sequence[str]) -
         for kernel in kernels
         for machine in machines
     ]
+
+
+def inherited(document: Any) -> Any:
+    """Fill in what components of a NicClusterPolicy take from its ``spec.global``."""
+    spec = document.get("spec") if isinstance(document, dict) else None
+    shared = spec.get("global") if isinstance(spec, dict) else None
+    if not isinstance(spec, dict) or not isinstance(shared, dict):
+        return document
+    if document.get("kind") not in _NETWORK:
+        return document
+    common = {key: shared[key] for key in ("repository", "version") if shared.get(key)}
+
+    def filled(tree: Any) -> Any:
+        if not isinstance(tree, dict):
+            return tree
+        inner = {key: filled(value) for key, value in tree.items()}
+        if isinstance(tree.get("image"), str):
+            inner |= {key: value for key, value in common.items() if not tree.get(key)}
+        return inner
+
+    components = {key: filled(value) for key, value in spec.items() if key != "global"}
+    return {**document, "spec": components}

@@ -37,7 +37,7 @@ class Pipe:
 
 @dataclass(slots=True)
 class Node:
-    """A piece of a template: text, output, template, if, with or range."""
+    """A piece of a template: text, output, template, if, with, range, break or continue."""
 
     kind: str
     text: str = ""
@@ -162,8 +162,8 @@ class _Parser:
         if keyword == "template":
             name, pipe = self.named(rest)
             return [Node("template", name, pipe)]
-        if keyword in {"break", "continue"}:
-            raise TemplateError(f"{keyword!r} is not read")
+        if keyword in {"break", "continue"} and not rest.strip():
+            return [Node(keyword)]
         return [Node("output", text, _pipe(text))]
 
     def closed(self, depth: int) -> list[Node]:

@@ -347,6 +347,15 @@ ASKED = {
     ),
     "a bare name in a ConfigMap": (
         small(templates={"c.yaml": CONFIG_MAP + "  p: |\n    a: b\n    image: busybox\n"}),
+        "templates/c.yaml: ConfigMap/c data.p image",
+        "no registry host",
+    ),
+    "a bare name in a template of a template": (
+        small(
+            templates={
+                "c.yaml": CONFIG_MAP + "  p: |\n    {{ `{{ if x }}` }}\n    image: busybox\n"
+            }
+        ),
         "templates/c.yaml: ConfigMap/c data.p line 2",
         "no registry host",
     ),
