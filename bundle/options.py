@@ -222,14 +222,20 @@ def find_trust(trust: Path | None, pub: Path | None, media: Iterable[Path] = ())
             return trusts.single_key(pub.read_bytes(), name=pub.stem)
         except OSError as error:
             raise UsageError(f"{pub} cannot be read: {error.strerror}") from None
+    place = trust_place(trust)
+    if not trust:
+        _refuse_of_medium(place, media)
+    return trusts.load(place)
+
+
+def trust_place(trust: Path | None) -> Path:
+    """Return the trust file that was named, or the first of those that are looked for."""
     if trust:
-        return trusts.load(trust)
+        return trust
     home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "dray/trust.json"
     for place in (Path("trust.json"), home):
         if place.is_file():
-            _refuse_of_medium(place, media)
-            return trusts.load(place)
-
+            return place
     raise NotTrusted(
         "no trust file: nobody's signature would count",
         hint="name it with --trust FILE, or one public key with --pub FILE; "

@@ -23,6 +23,7 @@ from bundler.countersigning import sign
 from bundler.doctor.command import doctor
 from bundler.exporting import export
 from bundler.policykit import policy
+from bundler.trust.command import trust as trust_file
 
 if TYPE_CHECKING:
     from bundler.connect import Connect
@@ -33,7 +34,7 @@ SPEC = click.Path(dir_okay=False, path_type=Path)
 
 def commands() -> list[click.Command]:
     """Return the commands of the low side."""
-    return [init, adopt, keygen, doctor, lock, policy, export, sign]
+    return [init, adopt, keygen, doctor, lock, policy, export, sign, trust_file]
 
 
 @command("init")

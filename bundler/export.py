@@ -37,7 +37,10 @@ ENCODED = 0
 
 @dataclass
 class Outcome:
-    """What an export run did. ``failures`` maps artifacts to what went wrong; sizes in bytes."""
+    """What an export run did. ``failures`` maps artifacts to what went wrong; sizes in bytes.
+
+    ``papers`` are small files that travel along, by what follows ``<bundle>.`` in their names.
+    """
 
     failures: dict[str, DrayError] = field(default_factory=dict)
     fetched: int = 0
@@ -47,6 +50,7 @@ class Outcome:
     placed: list[int] = field(default_factory=list)
     parity: tuple[Group, ...] = ()
     lists: tuple[File, ...] = ()
+    papers: dict[str, bytes] = field(default_factory=dict)
 
 
 class Export:

@@ -102,6 +102,7 @@ def export(  # noqa: PLR0913
     from bundler.again import run as run_again
     from bundler.plan import make
     from bundler.spec import load
+    from bundler.trust import papers
 
     given: dict[str, object] = {
         "--media": media,
@@ -139,6 +140,7 @@ def export(  # noqa: PLR0913
     with stoppable() as stop:
         exporting = run.Exporting(plan, signers, upstreams.opener, loaded.lifetime, stop, warn)
         exporting.quiet, exporting.connections = as_json, connections
+        exporting.papers = {} if plan_only else papers.of(spec, again.trust, made.stream, signers)
         try:
             if not (restart or anew or plan_only) and (known := exporting.sealed_already()):
                 report.already(known, as_json=as_json)

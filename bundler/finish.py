@@ -87,6 +87,7 @@ def _small_files(plan: Plan, outcome: Outcome, name: str) -> dict[str, bytes]:
         "README.txt": paperwork.readme(name, encoded=bool(plan.encode), encrypted=encrypted),
         f"{name}.lock.yaml": plan.lock.text,
         f"{name}.trusted-root.json": paperwork.TRUSTED_ROOT,
+        **{f"{name}.{ending}": data for ending, data in outcome.papers.items()},
     }
     if encrypted:
         files[f"{name}.decrypt.py"] = paperwork.decrypt_script(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from bundle import instant
@@ -26,7 +26,7 @@ from bundler.plan import Options, Plan, check_space
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import timedelta
     from pathlib import Path
 
@@ -57,6 +57,7 @@ class Exporting:
     warn: Callable[[str], object]
     quiet: bool = False
     connections: int = CONNECTIONS
+    papers: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def state(self) -> StateFolder:
@@ -195,6 +196,7 @@ class Exporting:
             previous = recorded.previous if recorded else None
         else:
             previous = Previous(known.sequence, known.manifest) if known else None
+        outcome.papers = dict(self.papers)
         return finish(
             self.plan,
             outcome,

@@ -107,7 +107,7 @@ class Admission:
     def _check_trust(self) -> None:
         """Refuse an older trust file than this host has used: it may hold keys revoked since."""
         trust, stream = self.sealed.trust, self.sealed.manifest.stream
-        seen = self.ledger.standings().of(stream).trust or self.ledger.standings().trust
+        seen = self.ledger.standings().of(stream).trust
         if trust.digest is None or seen is None or trust.version >= seen.version:
             return
         if not self.overrides.rollback:

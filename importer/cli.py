@@ -25,6 +25,7 @@ from importer.ledger.command import ledger
 from importer.ledger.status import status
 from importer.option import policy_option
 from importer.repair.command import repair
+from importer.trust.command import trust as trust_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,7 +42,7 @@ FOLDERS = click.Path(path_type=Path)
 
 def commands() -> list[click.Command]:
     """Return the commands of the high side."""
-    return [inspect, verify, repair, load, status, ledger]
+    return [inspect, verify, repair, load, status, trust_file, ledger]
 
 
 def _overrides(function: Callable[..., None]) -> Any:
@@ -80,9 +81,12 @@ def _unseal(
     from bundle import instant
     from bundle.media import Media
     from bundle.unseal import unseal
+    from importer.trust.notice import newer
 
     media = Media.find(folders)
     trusted = find_trust(trust, pub, media.folders)
+    if told := newer(media, trusted):
+        warn(told)
     return media, unseal(media, trusted, instant.now()), trusted
 
 

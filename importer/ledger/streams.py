@@ -40,10 +40,9 @@ class Standing:
 
 @dataclass
 class Standings:
-    """All streams; and the trust file that was applied last, for streams never imported."""
+    """All streams."""
 
     streams: dict[str, Standing] = field(default_factory=dict)
-    trust: TrustMark | None = None
 
     def of(self, stream: str) -> Standing:
         """Return what is known of a stream."""
@@ -90,14 +89,12 @@ class Standings:
             self.remember(state, entry.text("expires"))
 
     def _trust(self, entry: Entry) -> None:
-        fields = _fields(entry)
-        mark = _mark(entry.body)
+        mark, fields = _mark(entry.body), _fields(entry)
+        names = fields.texts("streams", pattern=STREAM)
         if stream := fields.text("stream", "", pattern=f"(?:{STREAM})?"):
-            self._standing(stream).trust = mark
-            return
-        self.trust = mark  # applied: it holds for all streams
-        for standing in self.streams.values():
-            standing.trust = mark
+            names = (stream,)
+        for name in names:
+            self._standing(name).trust = mark
 
     def remember(self, state: State, expires: str = "") -> None:
         """Note a bundle, unless a higher one is known: a stream never goes back."""
@@ -106,7 +103,7 @@ class Standings:
             standing.state, standing.expires = state, expires
 
     def _standing(self, stream: str) -> Standing:
-        return self.streams.setdefault(stream, Standing(trust=self.trust))
+        return self.streams.setdefault(stream, Standing())
 
 
 def state_body(state: State) -> dict[str, Any]:

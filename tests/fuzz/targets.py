@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
-from bundle import auth, refusals, signature, state, strictyaml, trust
+from bundle import auth, refusals, signature, state, strictyaml, trust, trustchain
 from bundle import envelope as header
 from bundle.decode import parse_json
 from bundle.digest import verified
@@ -91,6 +91,15 @@ def trust_policy(data: bytes) -> None:
     """Whatever is read as a trust file reads back from what it writes."""
     read = trust.read(data)
     assert trust.read(read.to_bytes()) == read
+
+
+def trust_chain(data: bytes) -> None:
+    """Whatever is read as a chain reads back; and nobody's chain is ever accepted."""
+    read = trustchain.read(data)
+    assert trustchain.read(trustchain.to_bytes(read)) == read
+    root = keys.trust(keys.signer("nobody"), version=1)
+    with suppress(NotTrusted):
+        assert trustchain.walk(root, read) == []
 
 
 def memory(data: bytes) -> None:
@@ -287,6 +296,7 @@ TARGETS: dict[str, Target] = {
     "envelope": envelope,
     "public-key": public_key,
     "trust-policy": trust_policy,
+    "trust-chain": trust_chain,
     "state": memory,
     "ledger": ledger,
     "ledger-head": ledger_head,

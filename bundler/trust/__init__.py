@@ -1,0 +1,1 @@
+"""The trust file on the low side: its next version written, changed, and signed by several."""

@@ -1,0 +1,34 @@
+"""What an export takes along of the trust file: its signed versions, on every medium."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bundle import trust, trustchain
+from bundle.options import warn
+from bundler.trust.draft import chain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from bundler.signing import Signer
+
+
+def of(spec: Path, named: Path | None, stream: str, signers: Sequence[Signer]) -> dict[str, bytes]:
+    """Return the small files, by the ends of their names; warn of keys that count for nothing.
+
+    The trust file is the one ``named``, or ``trust.json`` beside the spec, if there is one. Raises
+    :class:`bundle.errors.UsageError` when it cannot be read, or its versions are no chain.
+    """
+    place = named or spec.resolve().with_name("trust.json")
+    if named is None and not place.is_file():
+        return {}
+    known = trust.load(place)
+    role = known.streams.get(stream)
+    may = [known.keys[name] for name in role.keys] if role else []
+    for signer in signers:
+        if signer.public_key not in may:
+            warn(f"by {place}, the key of {signer.name} does not count for the stream {stream}")
+    versions = chain(place)
+    return {trustchain.ENDING: trustchain.to_bytes(versions)} if versions else {}

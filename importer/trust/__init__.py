@@ -1,0 +1,1 @@
+"""The trust file on the high side: shown, replaced by its next versions, and put on record."""
