@@ -177,4 +177,48 @@ TARGETS = (
     Sabotage("importer/targets/tree.py", "is not a regular file"),
 )
 
-CHECKS = (*DOCUMENTS, *SIGNATURES, *ENCRYPTION, *GEOMETRY, *BYTES, *SERVERS, *TARGETS)
+_COSIGN = ("tests/bundle/upstream/test_cosign.py",)
+_EVIDENCE = ("tests/bundle/upstream/test_evidence.py",)
+_PROV = ("tests/bundle/upstream/test_prov.py",)
+_PUBLISHED = ("tests/importer/test_signedby.py",)
+PUBLISHERS = (
+    Sabotage("bundle/upstream/envelope.py", "makes this a keyless signature", tests=_COSIGN),
+    Sabotage("bundle/upstream/envelope.py", "must have either a DSSE envelope", tests=_COSIGN),
+    Sabotage("bundle/upstream/envelope.py", "is not base64", tests=_COSIGN),
+    Sabotage("bundle/upstream/statement.py", "not as a statement", tests=_COSIGN),
+    Sabotage("bundle/upstream/cosign.py", "if named != target:", "if False:"),
+    Sabotage("bundle/upstream/cosign.py", "), not a signature"),
+    Sabotage("bundle/upstream/cosign.py", "if self.target.hex not in found:", "if False:"),
+    Sabotage("bundle/upstream/cosign.py", "choices=[TYPE]", "choices=()"),
+    Sabotage(
+        "bundle/upstream/find.py",
+        "elif content.subject == root:",
+        "elif content.subject:",
+        tests=_COSIGN,
+    ),
+    Sabotage("bundle/upstream/find.py", "is larger than any signature", tests=_COSIGN),
+    Sabotage("bundle/upstream/find.py", "is not carried", tests=_EVIDENCE),
+    Sabotage("bundle/upstream/evidence.py", "the index does not list"),
+    Sabotage("bundle/upstream/evidence.py", "if len(found) != 1:", "if False:"),
+    Sabotage("bundle/upstream/oms.py", "signs other bytes as"),
+    Sabotage("bundle/upstream/oms.py", "which is not among the files"),
+    Sabotage("bundle/upstream/oms.py", "does not cover the file"),
+    Sabotage("bundle/upstream/oms.py", "its subject is not the list of its files"),
+    Sabotage("bundle/upstream/oms.py", "signatures, not one"),
+    Sabotage("bundle/upstream/oms.py", "if fault := path_fault(path):", "if fault := '':"),
+    Sabotage(
+        "bundle/upstream/prov.py", "if (name, version) != (self.name, self.version):", "if False:"
+    ),
+    Sabotage("bundle/upstream/prov.py", "if files != {file: str(self.archive)}:", "if False:"),
+    Sabotage("bundle/upstream/openpgp.py", "not all(re.fullmatch(", "False and all((", tests=_PROV),
+    Sabotage(
+        "bundle/upstream/openpgp.py", "if not all(_ARMOR", "if False and all(_ARMOR", tests=_PROV
+    ),
+    Sabotage("bundle/upstream/openpgp.py", "is revoked", tests=_PROV),
+    Sabotage("bundle/upstream/openpgp.py", "holds a secret key", tests=_PROV),
+    Sabotage("bundle/upstream/check.py", "is not pinned: NGC gives"),
+    Sabotage("bundle/upstream/keys.py", "bits, which is not taken"),
+    Sabotage("importer/session.py", "raise judged.refused", "pass", tests=_PUBLISHED),
+)
+
+CHECKS = (*DOCUMENTS, *SIGNATURES, *PUBLISHERS, *ENCRYPTION, *GEOMETRY, *BYTES, *SERVERS, *TARGETS)

@@ -234,6 +234,15 @@ def test_a_secret_key_is_refused(gpg: Gpg) -> None:
         Keyring.read("k", secret, what="keys.gpg")
 
 
+def test_a_revoked_key_is_refused(gpg: Gpg) -> None:
+    gpg.run("--quick-gen-key", "gone@example.com", "ed25519", "sign", "never")
+    fingerprint = gpg.ring("gone@example.com").fingerprints[0].removeprefix("openpgp:").upper()
+    made = gpg.home / "openpgp-revocs.d" / f"{fingerprint}.rev"
+    gpg.run("--import", data=made.read_bytes().replace(b":-----BEGIN", b"-----BEGIN"))
+    with pytest.raises(UsageError, match="is revoked"):
+        gpg.ring("gone@example.com")
+
+
 def test_gpg_accepts_what_the_fixtures_sign(gpg: Gpg) -> None:
     gpg.run("--import", data=PUBLISHER.armored)
     gpg.run("--verify", data=GOOD)
