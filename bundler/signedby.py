@@ -12,6 +12,7 @@ from bundle.errors import GateRefused, UsageError
 from bundle.transfer import resume
 from bundle.upstream.check import Checker, load_keys, refusal
 from bundle.upstream.record import VERIFIED, Record
+from bundler.fetch import unpinned
 from bundler.sources.ngc_publickey import fetch
 
 if TYPE_CHECKING:
@@ -68,9 +69,10 @@ def _read(locked: LockedArtifact, content: Content, upstreams: Upstreams) -> byt
     source, what = locked.sources[content.digest], f"a signature of {locked.artifact.name}"
     if source.text is not None:
         return source.text.encode()
-    sleep = upstreams.http.sleep
-    blocks = resume(upstreams.opener(locked, source), size=content.size, what=what, sleep=sleep)
-    return b"".join(verified(blocks, digest=content.digest, size=content.size, what=what))
+    sleep, size = upstreams.http.sleep, content.size
+    with unpinned(what):
+        blocks = resume(upstreams.opener(locked, source), size=size, what=what, sleep=sleep)
+        return b"".join(verified(blocks, digest=content.digest, size=size, what=what))
 
 
 def check_recorded(lock: Lock, spec: Spec) -> None:

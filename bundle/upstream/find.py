@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 from bundle.artifact import Artifact, Content
@@ -25,6 +26,8 @@ Read = Callable[[Content], bytes]
 
 MODEL_SIGNATURES = ("result.sigstore", "model.sig")
 """What a model's signature is called among its files: by NGC, and by the model_signing program."""
+MOST = 64
+"""Signatures of an artifact that are read: anybody who can push may add some."""
 _CONFIG_LIMIT = 1 << 20
 
 
@@ -55,7 +58,11 @@ def signings(artifact: Artifact, read: Read) -> list[Signing]:
     A signature of one platform's manifest does not vouch for an index, nor one of an SBOM for an
     image. ``read`` may raise what reading raises.
     """
-    return list(_Finder(artifact, read).all())
+    found = list(islice(_Finder(artifact, read).all(), MOST + 1))
+    if len(found) > MOST:
+        fault = NotTrusted(f"there are more than {MOST} signatures: none is looked at")
+        return [Broken("its signatures", fault)]
+    return found
 
 
 @dataclass

@@ -10,6 +10,7 @@ import pytest
 from bundle.upstream.keys import RawKey
 from bundler.lock import load
 from fixtures import charts, signatures
+from fixtures.content import Held
 from fixtures.ngc import CITRINET
 from tests.e2e.desk import Desk
 
@@ -136,6 +137,23 @@ def test_ngcs_key_must_be_pinned_and_is_never_used_when_it_is_another(
 def test_a_key_that_ngc_does_not_have_is_said(desk: LowSide) -> None:
     desk.spec(CUDA, keys="{name: r, ngc: resources, fingerprint: 'sha256:" + "0" * 64 + "'}")
     assert "404" in desk.refused(6)
+
+
+def test_a_signature_with_other_bytes_is_a_failure_of_the_upstream(
+    desk: LowSide, catalogue: Catalogue
+) -> None:
+    """It is no verdict about who signed: the same bytes may come the next time."""
+    held = catalogue.repositories["nvidia/pytorch"]
+    blobs = [
+        blob
+        for graph in held.graphs.values()
+        for blob in graph.blobs
+        if blob.media_type == signatures.SIGSTORE
+    ]
+    for blob in blobs:
+        object.__setattr__(blob, "data", Held(b"x" * blob.size))
+    desk.spec(TORCH)
+    assert "other bytes" in desk.refused(6)
 
 
 def test_a_pattern_that_matches_nothing_is_warned_of(desk: LowSide) -> None:

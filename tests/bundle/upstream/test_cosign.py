@@ -321,6 +321,22 @@ def test_every_flipped_byte_of_a_bundle_is_refused_or_changes_nothing() -> None:
         ), place
 
 
+def test_signatures_without_end_are_not_read() -> None:
+    made, graph, root = image()
+    for number in range(70):
+        refers(made, root, SIGSTORE, dsse(OTHER, b"%d" % number))
+    read: list[Any] = []
+
+    def reading(content: Any) -> bytes:
+        read.append(content)
+        return made.read(content)
+
+    [found] = signings(made.artifact(root), reading)
+    with pytest.raises(NotTrusted, match="more than 64 signatures"):
+        found.prove(KEYS)
+    assert len(read) < 3 * 66
+
+
 def test_signatures_of_what_is_inside_do_not_vouch_for_the_whole() -> None:
     """A signature of a child, or of an SBOM, is none of the index above it."""
     made, graph, child = image()
