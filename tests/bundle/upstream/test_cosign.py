@@ -322,7 +322,7 @@ def test_every_flipped_byte_of_a_bundle_is_refused_or_changes_nothing() -> None:
 
 
 def test_signatures_without_end_are_not_read() -> None:
-    made, graph, root = image()
+    made, _graph, root = image()
     for number in range(70):
         refers(made, root, SIGSTORE, dsse(OTHER, b"%d" % number))
     read: list[Any] = []
