@@ -19,6 +19,8 @@ SIGNING = "DRAY_KEY_PASSPHRASE"
 """The variable with a signing key's passphrase; with ``_FILE`` behind it, that of a file's name."""
 DECRYPTION = "DRAY_DECRYPT_PASSPHRASE"
 """The same for a key that opens encrypted chunks."""
+RECEIPT = "DRAY_RECEIPT_PASSPHRASE"
+"""The same for the high side's key that signs receipts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from bundle.options import (
     say,
     warn,
 )
+from bundle.receiptcommand import receipt
 from bundler.adopt.command import adopt
 from bundler.connect import login_options
 from bundler.countersigning import sign
@@ -34,7 +35,7 @@ SPEC = click.Path(dir_okay=False, path_type=Path)
 
 def commands() -> list[click.Command]:
     """Return the commands of the low side."""
-    return [init, adopt, keygen, doctor, lock, policy, export, sign, trust_file]
+    return [init, adopt, keygen, doctor, lock, policy, export, sign, trust_file, receipt]
 
 
 @command("init")

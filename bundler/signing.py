@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from bundle import fips
 from bundle.errors import DrayError, UsageError
+from bundle.pkcs8 import to_pem
 from bundle.secretfile import SIGNING, Passphrase, cannot, read_key
 from bundle.signature import (
     ED25519,
@@ -35,7 +36,6 @@ from bundle.signature import (
     verify,
 )
 from bundler import cosignkey
-from bundler.pkcs8 import to_pem
 
 if TYPE_CHECKING:
     from collections.abc import Callable

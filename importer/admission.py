@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bundle import instant, state
+from bundle.digest import Digest
 from bundle.errors import DrayError, NotTrusted
 from importer.ledger import entry as kinds
 from importer.ledger import mirror
@@ -137,6 +138,11 @@ class Admission:
         rest: dict[str, Any] = {"signers": signers}
         rest |= {"targets": list(targets), "unread": list(self.mirrors.unread)}
         self.ledger.append(kinds.BEGUN, **self._identity(), **rest)
+
+    def note_receipt(self, data: bytes, *, is_signed: bool) -> None:
+        """Put on record which receipt was written: from then on nobody can write another one."""
+        body = {"receipt": str(Digest.of(data)), "signed": is_signed}
+        self.ledger.append(kinds.RECEIPT, **self._identity(), **body)
 
     def end(self, outcome: Outcome) -> None:
         """Put on record how it ended; then copy the ledger to the targets."""

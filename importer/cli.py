@@ -24,6 +24,7 @@ from bundle.options import (
 from importer.ledger.command import ledger
 from importer.ledger.status import status
 from importer.option import policy_option
+from importer.receipts.command import receipt, receipt_options
 from importer.repair.command import repair
 from importer.trust.command import trust as trust_file
 
@@ -36,13 +37,14 @@ if TYPE_CHECKING:
     from bundle.unseal import Sealed
     from importer.admission import Admission, Overrides
     from importer.load import Outcome
+    from importer.receipts.command import Chosen
 
 FOLDERS = click.Path(path_type=Path)
 
 
 def commands() -> list[click.Command]:
     """Return the commands of the high side."""
-    return [inspect, verify, repair, load, status, trust_file, ledger]
+    return [inspect, verify, repair, load, status, trust_file, ledger, receipt]
 
 
 def _overrides(function: Callable[..., None]) -> Any:
@@ -219,6 +221,7 @@ def verify(
     metavar="KIND,…",
     help="Load only these kinds: image, chart, model, resource, file.",
 )
+@receipt_options
 @option("--plan", "plan_only", is_flag=True, help="Show exactly what would happen, and stop.")
 @option("--verify-first", is_flag=True, help="Read and verify everything before the first upload.")
 @policy_option
@@ -232,6 +235,7 @@ def load(  # noqa: PLR0913
     overrides: Overrides,
     decrypt_key: Path | None,
     policy: Path | None,
+    receipts: Chosen,
     plan_only: bool,
     verify_first: bool,
     as_json: bool,
@@ -246,6 +250,8 @@ def load(  # noqa: PLR0913
         recipient = _recipient(sealed, trusted, decrypt_key)
         run = session.Session(admission, media, targets or ("warehouse",), only, stop)
         run.quiet, run.recipient = as_json, recipient
+        if not plan_only:
+            run.scribe = receipts.scribe(trusted)
         try:
             plan = run.plan(verify_first=verify_first, policy=policy)
             if plan_only:
@@ -255,7 +261,7 @@ def load(  # noqa: PLR0913
         finally:
             run.close()
     failure = _error(outcome.raise_for_failures)
-    report.loaded(sealed, plan, outcome, run.targets, failure, as_json=as_json)
+    report.loaded(sealed, plan, outcome, run.targets, run.scribe, failure, as_json=as_json)
     if failure:
         raise failure
 

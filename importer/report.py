@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from importer.load import Outcome
     from importer.plan import Plan
     from importer.signedby import Judged
+    from importer.receipts.writing import Scribe
     from importer.targets.base import Target
 
 
@@ -164,6 +165,7 @@ def loaded(
     made: Plan,
     outcome: Outcome,
     targets: Sequence[Target],
+    scribe: Scribe,
     failure: DrayError | None,
     *,
     as_json: bool,
@@ -181,6 +183,7 @@ def loaded(
                 "replaced": [
                     {"place": r.place, "before": r.before, "after": str(r.after)} for r in replaced
                 ],
+                "receipt": {"file": str(scribe.written), "signed": scribe.key is not None},
                 **_error(failure),
             }
         )
@@ -203,3 +206,4 @@ def loaded(
         f"{human(outcome.uploaded)} sent, {human(outcome.shared)} shared between artifacts, "
         f"{human(outcome.present)} there already"
     )
+    say(f"receipt {scribe.path or scribe.written}" + ", not signed" * (scribe.key is None))

@@ -19,6 +19,7 @@ from importer import destinations, signedby
 from importer import plan as planning
 from importer.ledger.mirror import shelves
 from importer.load import Load, Outcome
+from importer.receipts.writing import Scribe
 
 if TYPE_CHECKING:
     import threading
@@ -46,6 +47,7 @@ class Session:
     quiet: bool = False
     targets: list[Target] = field(default_factory=list)
     recipient: Recipient | None = None
+    scribe: Scribe = field(default_factory=Scribe)
 
     @property
     def sealed(self) -> Sealed:
@@ -108,7 +110,10 @@ class Session:
             workers = max(target.workers for target in self.targets)
             run = Load(plan, reader, stop=self.stop, on_bytes=on_bytes, workers=workers)
             outcome = run.run()
+            receipt = self.scribe.write(self.admission, plan, outcome, self.only)
+            self.admission.note_receipt(receipt, is_signed=self.scribe.key is not None)
             self.admission.end(outcome)
+        self.scribe.deliver(receipt)
         return outcome
 
     def close(self) -> None:

@@ -109,12 +109,27 @@ def test_private_keys_are_made_and_loaded_by_one_file_for_each_purpose() -> None
             "load_pem_private_key",
         ],
         "importer/decryptkey.py": ["load_pem_private_key"],
+        "importer/receipts/signing.py": ["generate_private_key", "load_pem_private_key"],
     }
 
 
-def test_the_high_side_holds_a_key_that_opens_chunks_and_nothing_that_signs() -> None:
+def test_the_high_side_holds_a_key_that_opens_chunks_and_one_that_signs_receipts() -> None:
+    """One file signs; what it signs is a receipt by the type that is signed with it."""
     signing = {"ECDSA", "Ed25519PrivateKey", "Signer", "sign"}
-    assert not [name(path) for path in FILES["importer"] if identifiers(path) & signing]
+    found = [name(path) for path in FILES["importer"] if identifiers(path) & signing]
+    assert found == ["importer/receipts/signing.py"]
+
+
+def test_what_signs_receipts_can_sign_no_manifest() -> None:
+    """The key's one way out is a DSSE envelope: no bytes that a manifest could be."""
+    path = ROOT / "importer/receipts/signing.py"
+    assert not {"to_sigstore", "manifest", "Manifest"} & identifiers(path)
+    uses = [node for node in ast.walk(ast.parse(path.read_text())) if _is_signature(node)]
+    assert len(uses) == 1, "the private key signs in one place"
+
+
+def _is_signature(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr == "_signature"
 
 
 def test_help_needs_no_heavy_import(isolated: Path) -> None:

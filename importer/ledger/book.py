@@ -89,6 +89,11 @@ class Ledger:
                 found.remember(state)
         return found
 
+    def receipts(self) -> set[str]:
+        """Return the digests of the receipts that are on record."""
+        found = (entry for entry in self.chain.entries if entry.kind == entries.RECEIPT)
+        return {entry.text("receipt") for entry in found}
+
     def append(self, kind: str, **body: Any) -> Entry:
         """Write one entry, durably; the first of all opens the ledger.
 
@@ -119,7 +124,7 @@ class Ledger:
 
     def _next(self, before: Any, kind: str, body: Mapping[str, Any]) -> Entry:
         chain = Chain(tuple(before))
-        number, fields = len(chain.entries) + 1, _plain({**body, **who()})
+        number, fields = len(chain.entries) + 1, plain({**body, **who()})
         try:
             made = entries.compose(number, chain.tip, instant.now(), kind, fields)
             Standings().learn(made)  # never write what the next run would call damaged
@@ -254,13 +259,13 @@ def who() -> dict[str, str]:
     return body | ({"sudo": sudo} if (sudo := os.environ.get("SUDO_USER")) else {})
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return a value whose texts are UTF-8: names of files and arguments need not be."""
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return {key: _plain(item) for key, item in value.items()} if isinstance(value, dict) else value
+        return [plain(item) for item in value]
+    return {key: plain(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _write_all(handle: int, data: bytes, offset: int) -> None:

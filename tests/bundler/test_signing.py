@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from bundle import pkcs8
 from bundle.errors import DrayError, UsageError
 from bundle.secretfile import MAX_BYTES, Passphrase
 from bundle.signature import PublicKey, parse_sigstore, verify
-from bundler import pkcs8
 from bundler.signing import Signer, generate, load
 from tests.keys import signer
 from tests.servers import programs

@@ -1,0 +1,130 @@
+"""The one key of the high side that signs: receipts, and nothing else. Made, kept and used here."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    ECDSA,
+    SECP256R1,
+    EllipticCurvePrivateKey,
+    generate_private_key,
+)
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from bundle import dsse, pkcs8
+from bundle.errors import DrayError, UsageError
+from bundle.receipt import PAYLOAD_TYPE
+from bundle.secretfile import RECEIPT, cannot, read_key
+from bundle.signature import PublicKey, kind_of
+
+if TYPE_CHECKING:
+    from bundle.secretfile import Passphrase
+    from bundle.trust import Trust
+
+PRIVATE, PUBLIC = "receipt.key", "receipt.pub"
+_WANTED = "it is an ECDSA P-256 key in PEM: dray receipt keygen makes one"
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptKey:
+    """A private key that signs receipts."""
+
+    public_key: PublicKey
+    _key: EllipticCurvePrivateKey = field(repr=False)
+
+    def seal(self, statement: bytes) -> bytes:
+        """Return the envelope of a receipt's statement, whose signature was verified."""
+        hint = str(self.public_key.fingerprint)
+        made = dsse.sign(PAYLOAD_TYPE, statement, hint, self._signature)
+        if made.signer([self.public_key]) is None:
+            raise DrayError("the signature that the receipt key made does not verify")
+        return made.to_bytes()
+
+    def _signature(self, data: bytes) -> bytes:
+        return self._key.sign(data, ECDSA(SHA256()))
+
+
+def default_folder() -> Path:
+    """Return the user's folder of settings, where a key is looked for that nobody named."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "dray"
+
+
+def find() -> Path | None:
+    """Return the key in the user's folder of settings, if there is one."""
+    path = default_folder() / PRIVATE
+    return path if path.is_file() else None
+
+
+def generate(folder: Path, passphrase: bytes | None) -> tuple[Path, Path, PublicKey]:
+    """Make the pair of files; ``passphrase`` None leaves the private one unencrypted.
+
+    Raises :class:`UsageError` when one of them is there, and leaves nothing behind then.
+    """
+    key = generate_private_key(SECP256R1())
+    public = PublicKey.of(key.public_key())
+    _create(folder / PRIVATE, pkcs8.to_pem(key, passphrase), 0o600)
+    try:
+        _create(folder / PUBLIC, public.pem.encode(), 0o644)
+    except UsageError:
+        (folder / PRIVATE).unlink()  # made a moment ago, used by nobody
+        raise
+    return folder / PRIVATE, folder / PUBLIC, public
+
+
+def load(path: Path, trust: Trust, *, passphrase: Passphrase) -> tuple[ReceiptKey, str]:
+    """Read the private key; return it, and a warning for people (empty when all is well).
+
+    Raises :class:`UsageError` when it is no such key, its passphrase is wrong, or the trust file
+    knows it as a key that signs bundles: no key may vouch for both ends of the way.
+    """
+    data, warning = read_key(path, hint=_WANTED)
+    try:
+        key: object = _decrypted(path, data, passphrase)
+    except (ValueError, UnsupportedAlgorithm):
+        message = f"{path} is not a private key that can be read"
+        raise UsageError(message, hint=_WANTED) from None
+    if not isinstance(key, EllipticCurvePrivateKey) or not isinstance(key.curve, SECP256R1):
+        raise UsageError(f"{path} is {kind_of(key)}, which signs no receipts", hint=_WANTED)
+    public = PublicKey.of(key.public_key())
+    if public in trust.keys.values():
+        message = f"{path} is a key of the trust file: it signs bundles, and so no receipts"
+        raise UsageError(message, hint="keep it off this host; " + _WANTED)
+    return ReceiptKey(public, key), warning
+
+
+def _decrypted(path: Path, data: bytes, passphrase: Passphrase) -> object:
+    try:
+        return load_pem_private_key(data, None)
+    except TypeError:  # how cryptography says that the key is encrypted
+        secret = passphrase.find()
+    try:
+        return load_pem_private_key(data, secret)
+    except ValueError:
+        hint = f"look at {RECEIPT} and {RECEIPT}_FILE"
+        raise UsageError(f"wrong passphrase for {path}", hint=hint) from None
+
+
+def _create(path: Path, data: bytes, mode: int) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, flags, mode)
+    except FileExistsError:
+        hint = "a key is never overwritten: name another folder"
+        raise UsageError(f"{path} exists already", hint=hint) from None
+    except OSError as error:
+        raise cannot("write the key file", path, error) from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise cannot("write the key file", path, error) from None

@@ -1,0 +1,130 @@
+"""The receipt's schema and its reader say the same, as far as a schema can say it."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import schemas
+from bundle import dsse, receipt
+from bundle.decode import dump_json
+from bundle.errors import DrayError, NotTrusted
+from bundle.receipt import HELD, RESULTS, Bundle, Entry, Receipt, Verified
+from tests.keys import signer
+from tests.property.strategies import DIGESTS, MOMENTS, NAMES, STREAMS, TEXTS, artifacts, mutations
+
+WHEN = st.datetimes(datetime(2000, 1, 1), datetime(2999, 12, 31)).map(
+    lambda moment: moment.replace(microsecond=0, tzinfo=UTC)
+)
+COUNTS = st.integers(0, 2**53 - 1)
+WORDS = st.text(st.characters(codec="utf-8"), max_size=12)
+BEYOND_SCHEMAS = re.compile(
+    r"is not what the artifacts say|names one twice|no such day|two sizes|upper and lower case"
+    r"|root is not among|has tags|without a path|both a file and a folder"
+    r"|normal form C|900 bytes|no such"
+)
+"""Faults that tie one place of the document to another, or lie within a text."""
+
+
+@st.composite
+def entries(draw: st.DrawFn, name: str) -> Entry:
+    artifact = draw(artifacts({}))
+    result = draw(st.sampled_from(RESULTS))
+    object.__setattr__(artifact, "name", name)
+    here = result in HELD or draw(st.booleans())
+    target, place = (draw(WORDS.filter(bool)) if here else "" for _ in range(2))
+    replaced = draw(st.lists(st.tuples(WORDS, WORDS), max_size=2))
+    return Entry(artifact, result, target, place, tuple(replaced), draw(WORDS))
+
+
+@st.composite
+def receipts(draw: st.DrawFn) -> Receipt:
+    stream, number = draw(STREAMS), draw(st.integers(1, 10**9))
+    trust = draw(st.none() | DIGESTS)
+    names = draw(st.lists(NAMES, max_size=3, unique=True))
+    return Receipt(
+        bundle=Bundle(
+            f"{stream}-{number:06d}",
+            stream,
+            draw(COUNTS),
+            number,
+            draw(DIGESTS),
+            draw(MOMENTS),
+            draw(MOMENTS),
+            draw(DIGESTS),
+            draw(DIGESTS),
+        ),
+        verified=Verified(
+            draw(st.dictionaries(WORDS, DIGESTS, max_size=2)),
+            draw(st.integers(1, 2**53 - 1)),
+            draw(COUNTS) if trust else 0,
+            trust,
+            draw(COUNTS),
+            draw(COUNTS),
+        ),
+        began=draw(WHEN),
+        ended=draw(WHEN),
+        by=draw(st.dictionaries(WORDS, TEXTS, max_size=3)),
+        targets=tuple(draw(st.lists(WORDS, max_size=2))),
+        entries=tuple(draw(entries(name)) for name in names),
+        sizes=draw(st.dictionaries(WORDS, COUNTS, max_size=3)),
+        overrides=draw(st.dictionaries(WORDS, WORDS, max_size=2)),
+        only=tuple(draw(st.lists(WORDS, max_size=2))),
+        unread=tuple(draw(st.lists(WORDS, max_size=2))),
+    )
+
+
+@settings(max_examples=40)
+@given(receipts())
+def test_a_receipt_reads_back_and_obeys_its_schema(made: Receipt) -> None:
+    data = made.to_bytes()
+    schemas.validate("receipt", json.loads(data))
+    again = receipt.parse(data)
+    assert again == made
+    assert again.to_bytes() == data
+
+
+@settings(max_examples=40)
+@given(receipts(), st.data())
+def test_what_the_schema_refuses_the_reader_refuses_and_the_other_way(
+    made: Receipt, data: st.DataObject
+) -> None:
+    document: Any = data.draw(mutations(made.to_dict()))
+    refused = ""
+    try:
+        receipt.parse(dump_json(document))
+    except DrayError as error:
+        refused = error.message
+    except UnicodeEncodeError:
+        assume(False)
+    try:
+        schemas.validate("receipt", document)
+    except schemas.SchemaFault as fault:
+        assert refused, fault
+    else:
+        assert not refused or BEYOND_SCHEMAS.search(refused) or "strict JSON" in refused, refused
+
+
+@settings(max_examples=40)
+@given(receipts(), st.integers(0), st.integers(1, 255))
+def test_any_changed_byte_of_a_signed_receipt_is_refused(
+    made: Receipt, place: int, flip: int
+) -> None:
+    one = signer("high")
+    hint = str(one.public_key.fingerprint)
+    data = dsse.sign(receipt.PAYLOAD_TYPE, made.to_bytes(), hint, one.sign).to_bytes()
+    keys = {"high": one.public_key}
+    assert receipt.unseal(data, keys, what="it").receipt == made
+    changed = bytearray(data)
+    changed[place % len(data)] ^= flip
+    try:
+        found = receipt.unseal(bytes(changed), keys, what="it")
+    except NotTrusted:
+        return
+    # White space of the envelope, and the hint, are nothing that a signature is over.
+    assert found.receipt == made
