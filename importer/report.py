@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from bundle.verify import Finding, Report
     from importer.load import Outcome
     from importer.plan import Plan
-    from importer.signedby import Judged
     from importer.receipts.writing import Scribe
+    from importer.signedby import Judged
     from importer.targets.base import Target
 
 
