@@ -156,7 +156,7 @@ def test_openssl_checks_it(bundle: Bundle) -> None:
     with Path("pae").open("ab") as file:
         file.write(payload)
     Path("sig").write_bytes(base64.b64decode(envelope["signatures"][0]["sig"]))
-    command = [programs.require("openssl"), "dgst", "-sha256", "-verify", pub]
+    command: list[str | Path] = [programs.require("openssl"), "dgst", "-sha256", "-verify", pub]
     done = subprocess.run([*command, "-signature", "sig", "pae"], capture_output=True, check=True)
     assert done.stdout == b"Verified OK\n"
 
