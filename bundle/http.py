@@ -179,15 +179,14 @@ class Http:
         *,
         ok: Collection[int],
         access: Access | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Response:
         """Make one attempt to send a large ``body``; what fails and may pass is an Interrupted.
 
         Whatever ``body.blocks()`` raises comes out as it is, and the request was never completed.
         """
-        headers = {"Content-Type": "application/octet-stream"}
-        return self._attempt(
-            _Call(method, url, headers, body, ok, access, UPLOAD_TIMEOUTS), 1 << 20
-        )
+        sent = {"Content-Type": "application/octet-stream", **(headers or {})}
+        return self._attempt(_Call(method, url, sent, body, ok, access, UPLOAD_TIMEOUTS), 1 << 20)
 
     @contextmanager
     def stream(

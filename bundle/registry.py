@@ -19,11 +19,13 @@ from bundle.upload import Uploads
 from bundle.whole import Whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from bundle.credentials import Credentials
+    from bundle.feed import Blocks
     from bundle.http import Http, Response
     from bundle.refusals import Explain
+    from bundle.sessions import Sessions
     from bundle.transfer import OpenRange
 
 MANIFEST_LIMIT = 4 << 20
@@ -45,8 +47,8 @@ class Registry(oras.provider.Registry):  # type: ignore[misc]  # oras has no typ
     ``host`` is the name that content carries; ``http`` knows how to reach it. Failures are raised
     as ``http.error``, and as :class:`bundle.errors.NotFound` for a 404 on the low side; ``explain``
     may put a refusal into better words (:class:`bundle.refusals.Refused`); ``basic`` sends Basic
-    unasked (:class:`bundle.auth.Authority`). Of the base class only names and defaults are used;
-    its transfers verify nothing and can't be called.
+    unasked (:class:`bundle.auth.Authority`); ``sessions`` remembers uploads across runs. Of the
+    base class only names and defaults are used; its transfers verify nothing and can't be called.
     """
 
     def __init__(
@@ -57,13 +59,14 @@ class Registry(oras.provider.Registry):  # type: ignore[misc]  # oras has no typ
         explain: Explain = lambda _refused: None,
         *,
         basic: bool = False,
+        sessions: Sessions | None = None,
     ) -> None:
         super().__init__(hostname=host)
         self.session = http.wire.session
         self.host = host
         self.http = http
         self.api = Api(host, http, credentials, explain, basic=basic)
-        self.uploads = Uploads(self.api)
+        self.uploads = Uploads(self.api, sessions)
         self._without_referrers: set[str] = set()
 
     def do_request(self, *_args: object, **_kwargs: object) -> NoReturn:
@@ -197,13 +200,13 @@ class Registry(oras.provider.Registry):  # type: ignore[misc]  # oras has no typ
         """Take a blob over from another repository of the registry; return whether it did."""
         return self.uploads.mount(repository, digest, from_repository)
 
-    def put_blob(
-        self, repository: str, descriptor: Descriptor, blocks: Callable[[], Iterator[bytes]]
-    ) -> None:
-        """Upload a blob in one streamed request; ``blocks`` is called anew for each attempt.
+    def put_blob(self, repository: str, descriptor: Descriptor, blocks: Blocks) -> None:
+        """Upload a blob in one streamed request, or in chunks where that is too large.
 
-        What ``blocks`` raises comes out as it is, and the upload is aborted: a
-        :class:`bundle.errors.VerificationError` leaves nothing at the registry.
+        ``blocks()`` is called anew for each attempt, and for one that goes on behind the first
+        bytes, ``blocks(offset=, sha=)`` (:class:`bundle.feed.Feed`). What ``blocks`` raises comes
+        out as it is, and the upload is aborted: a :class:`bundle.errors.VerificationError` leaves
+        nothing at the registry.
         """
         self.uploads.put(repository, descriptor, blocks)
 

@@ -159,15 +159,20 @@ def _connect(destination: Destination, state: Path | None) -> Target:
     from bundle.credentials import find  # noqa: PLC0415
     from bundle.errors import TargetError  # noqa: PLC0415
     from bundle.http import Http  # noqa: PLC0415
+    from bundle.state import default_folder  # noqa: PLC0415
     from importer.targets.registry import RegistryTarget  # noqa: PLC0415
+    from importer.targets.sessions import FileSessions  # noqa: PLC0415
 
+    sessions = FileSessions((state or default_folder()) / "registry")
     credentials = find(destination.name)
     if destination.type == "harbor":
         from importer.targets import harbor  # noqa: PLC0415
 
         return harbor.connect(destination, credentials)
     http = Http({destination.name: host}, error=TargetError)
-    return RegistryTarget(destination.name, http, credentials, naming=naming, kinds=kinds)
+    return RegistryTarget(
+        destination.name, http, credentials, naming=naming, sessions=sessions, kinds=kinds
+    )
 
 
 # -- the --to argument ----------------------------------------------------------------------------

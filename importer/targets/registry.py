@@ -14,12 +14,14 @@ from importer.targets.base import Claim, Replaced, Unprepared
 from importer.targets.naming import Naming
 
 if TYPE_CHECKING:
+    import hashlib
     from collections.abc import Callable, Iterator
 
     from bundle.artifact import Artifact, Content
     from bundle.credentials import Credentials
     from bundle.digest import Digest
     from bundle.http import Http
+    from bundle.sessions import Sessions
     from importer.targets.base import Blob
 
 KINDS = frozenset({"image", "chart"})
@@ -38,6 +40,7 @@ class RegistryTarget(Unprepared):
         credentials: Credentials | None = None,
         *,
         naming: Naming | None = None,
+        sessions: Sessions | None = None,
         kinds: frozenset[str] = KINDS,
         registry: Registry | None = None,
     ) -> None:
@@ -47,7 +50,7 @@ class RegistryTarget(Unprepared):
         self.replaced: list[Replaced] = []
         self._host = host
         self._http = http
-        self._registry = registry or Registry(host, http, credentials)
+        self._registry = registry or Registry(host, http, credentials, sessions=sessions)
         self._holders: dict[Digest, set[str]] = defaultdict(set)
         self._sending: dict[Digest, threading.Lock] = defaultdict(threading.Lock)
         self._lock = threading.Lock()
@@ -203,11 +206,11 @@ class _Counted:
         self._on_bytes = on_bytes
         self._sent = 0
 
-    def blocks(self) -> Iterator[bytes]:
-        if self._sent:
-            self._on_bytes(-self._sent)
-            self._sent = 0
-        for block in self._blob.blocks():
+    def blocks(self, *, offset: int = 0, sha: hashlib._Hash | None = None) -> Iterator[bytes]:
+        if offset != self._sent:
+            self._on_bytes(offset - self._sent)
+            self._sent = offset
+        for block in self._blob.blocks(offset=offset, sha=sha):
             yield block
             self._sent += len(block)
             self._on_bytes(len(block))

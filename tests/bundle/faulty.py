@@ -120,7 +120,7 @@ def serve(tls: Authority | None = None) -> Iterator[Faulty]:
             if self.command != "HEAD":
                 self.wfile.write(reply.body[: reply.cut])
 
-        do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = answer  # noqa: N815
+        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             """Say nothing: what happened is in ``seen``."""

@@ -8,9 +8,10 @@ import pytest
 
 from bundle.credentials import Credentials, find
 from bundle.digest import Descriptor, Digest
-from bundle.errors import TargetError, VerificationError
+from bundle.errors import PartlyDone, TargetError, VerificationError
 from bundle.http import Host
 from bundle.registry import Registry
+from bundle.sessions import Session
 from bundle.transfer import resume
 from tests.bundle.scripted import (
     BLOB,
@@ -23,9 +24,11 @@ from tests.bundle.scripted import (
     manifest,
     spoiled,
 )
+from tests.bundle.test_registry_chunks import Source
 from tests.servers import programs
 
 if TYPE_CHECKING:
+    from bundle.sessions import Sessions
     from tests.bundle.conftest import Clients
     from tests.servers.registry import Registry as Served
 
@@ -37,10 +40,10 @@ def real(request: pytest.FixtureRequest) -> Served:
     return found
 
 
-def client(clients: Clients, real: Served) -> Registry:
+def client(clients: Clients, real: Served, sessions: Sessions | None = None) -> Registry:
     known = {real.host: Host(ca_file=str(real.ca))} if real.ca else {}
     who = Credentials(real.username, real.password) if real.username else None
-    return Registry(real.host, clients(known, error=TargetError), who)
+    return Registry(real.host, clients(known, error=TargetError), who, sessions=sessions)
 
 
 def image(registry: Registry, repository: str, kind: str = OCI) -> bytes:
@@ -75,6 +78,77 @@ def test_a_real_registry_gives_back_every_byte(clients: Clients, real: Served, k
     opener = fresh.opener(repository, LAYER)
     assert b"".join(resume(opener, size=LAYER.size, what="b")) == BLOB
     assert b"".join(resume(opener, size=LAYER.size, start=12_345, what="b")) == BLOB[12_345:]
+
+
+class Killed(BaseException):
+    """What no handler of errors sees."""
+
+
+class Mortal(dict[str, Session]):
+    """Remembers sessions, and dies after a number of them."""
+
+    lives = 1000
+
+    def load(self, name: str) -> Session | None:
+        return self.get(name)
+
+    def save(self, name: str, session: Session) -> None:
+        self[name] = session
+        self.lives -= 1
+        if not self.lives:
+            raise Killed
+
+    def drop(self, name: str) -> None:
+        self.pop(name, None)
+
+
+@pytest.mark.server
+def test_a_real_registry_takes_chunks_and_goes_on_between_them_in_another_run(
+    clients: Clients, real: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bundle.upload.LARGE", 1_000_000)
+    monkeypatch.setattr("bundle.upload.CHUNK", 700_000)
+    sessions, repository = Mortal(), real.repository()
+    sessions.lives = 2
+    source = Source()
+    with pytest.raises(Killed):
+        client(clients, real, sessions).put_blob(repository, LAYER, source)
+    (session,) = sessions.values()
+    assert session.offset == 1_400_000
+    sessions.lives = 1000
+    again = client(clients, real, sessions)
+    sent: list[str] = []
+    plain = again.uploads.send
+
+    def send(method: str, *rest: Any, **named: Any) -> Any:
+        sent.append(method)
+        return plain(method, *rest, **named)
+
+    monkeypatch.setattr(again.uploads, "send", send)
+    again.put_blob(repository, LAYER, source)
+    assert sent == ["PATCH", "PATCH", "PATCH", "PUT"]
+    assert again.has_blob(repository, LAYER.digest)
+    opener = again.opener(repository, LAYER)
+    assert b"".join(resume(opener, size=LAYER.size, what="b")) == BLOB
+    assert not sessions
+
+
+@pytest.mark.server
+def test_a_real_registry_that_lost_a_session_midway_gets_the_blob_anew(
+    clients: Clients, registry: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bundle.upload.LARGE", 1_000_000)
+    monkeypatch.setattr("bundle.upload.CHUNK", 700_000)
+    sessions, repository, source = Mortal(), registry.repository(), Source()
+    source.fail_at, source.fault = 1_700_000, PartlyDone("interrupted")
+    with pytest.raises(PartlyDone):
+        client(clients, registry, sessions).put_blob(repository, LAYER, source)
+    assert [session.offset for session in sessions.values()] == [1_400_000]
+    source.fail_at = None
+    again = client(clients, registry, sessions)
+    again.put_blob(repository, LAYER, source)
+    assert again.has_blob(repository, LAYER.digest)
+    assert not sessions
 
 
 @pytest.mark.server
