@@ -168,7 +168,7 @@ def _connect(destination: Destination, state: Path | None) -> Target:
     if destination.type == "harbor":
         from importer.targets import harbor  # noqa: PLC0415
 
-        return harbor.connect(destination, credentials)
+        return harbor.connect(destination, credentials, sessions)
     http = Http({destination.name: host}, error=TargetError)
     return RegistryTarget(
         destination.name, http, credentials, naming=naming, sessions=sessions, kinds=kinds

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bundle.digest import Digest
     from bundle.manifest import Manifest
     from bundle.refusals import Refused
+    from bundle.sessions import Sessions
     from importer.destinations import Destination
     from importer.targets.base import Blob, Want
     from importer.targets.naming import Naming
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
 _PROBES = 8
 
 
-def connect(destination: Destination, credentials: Credentials | None) -> HarborTarget:
+def connect(
+    destination: Destination, credentials: Credentials | None, sessions: Sessions | None = None
+) -> HarborTarget:
     """Return the target that a destination names; no connection is made yet."""
     pace = Pace(destination.connections)
     known = {destination.name: destination.host}
@@ -45,6 +48,7 @@ def connect(destination: Destination, credentials: Credentials | None) -> Harbor
         naming=destination.naming,
         kinds=destination.kinds,
         policy=destination.policy,
+        sessions=sessions,
     )
 
 
@@ -64,8 +68,9 @@ class HarborTarget(RegistryTarget):
         naming: Naming,
         kinds: frozenset[str] = KINDS,
         policy: Policy | None = None,
+        sessions: Sessions | None = None,
     ) -> None:
-        registry = Registry(host, http, credentials, self._explain, basic=True)
+        registry = Registry(host, http, credentials, self._explain, basic=True, sessions=sessions)
         super().__init__(host, http, naming=naming, kinds=kinds, registry=registry)
         self.label = f"{host}/{naming.top}"
         self.workers = pace.most
