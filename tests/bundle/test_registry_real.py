@@ -13,6 +13,7 @@ from bundle.http import Host
 from bundle.registry import Registry
 from bundle.sessions import Session
 from bundle.transfer import resume
+from tests.bundle.chunkserver import Source
 from tests.bundle.scripted import (
     BLOB,
     DOCKER,
@@ -24,7 +25,6 @@ from tests.bundle.scripted import (
     manifest,
     spoiled,
 )
-from tests.bundle.test_registry_chunks import Source
 from tests.servers import programs
 
 if TYPE_CHECKING:
