@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bundle.digest import Digest, verified
-from bundle.sessions import Session
 from tests.bundle.faulty import HANG_UP, Asked, Faulty, Reply
 from tests.bundle.scripted import BLOB, LAYER, REPO, error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from bundle.sessions import Session
 
 
 @dataclass
