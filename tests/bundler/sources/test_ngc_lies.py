@@ -73,7 +73,7 @@ LIES: dict[str, tuple[str, Callable[[Any], Any], str]] = {
     "a negative count": (VERSION, inside("modelVersion", totalFileCount=-1), "is -1"),
     "an endless count": (VERSION, inside("modelVersion", totalFileCount=10**9), "is 1000000000"),
     "files that are no list": (FILES, change(modelFiles={}), "must be a list"),
-    "no files": (FILES, change(modelFiles=[]), "lists 0 files"),
+    "no files": (FILES, change(modelFiles=[]), "lists no files"),
     "a page left out": (FILES, inside("paginationInfo", totalResults=9), "says there are 5 and 9"),
     "a page that never comes": (
         FILES,
