@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +27,7 @@ STEPS: Final = 400_000
 OUTPUT: Final = 32 << 20
 """Characters that a chart may print."""
 DEPTH: Final = 50
+_INCLUDED = re.compile(r"\binclude\s+[\"`]([^\"`]+)[\"`]")
 
 
 class Unknown:
@@ -89,6 +91,8 @@ class Engine:
     def render(self, name: str, dot: object) -> str:
         """Run a named template; raise :class:`TemplateError` when it asks for too much."""
         if name not in self.templates:
+            shown = repr(name[:60]) if MARK not in name else "a template whose name is not known"
+            self.doubts.append(f"{shown} is taken in, and is not there")
             return MARK
         self.depth += 1
         try:
@@ -111,6 +115,20 @@ class Engine:
             return _Run(self, [{"$": dot}]).nodes(parsed.body, dot)
         finally:
             self.depth -= 1
+
+    def speaks(self, nodes: Sequence[Node]) -> bool:
+        """Tell whether nodes, or templates that they take in, speak of an image."""
+        left, seen = [*nodes], set[str]()
+        while left:
+            node = left.pop()
+            if "image" in node.text.lower():
+                return True
+            names = {node.text} if node.kind == "template" else set(_INCLUDED.findall(node.text))
+            for name in names - seen:
+                left += self.templates.get(name, ())
+            seen |= names
+            left += [*node.body, *node.other]
+        return False
 
     def spend(self, printed: int = 0) -> None:
         """Count a step; stop what would not end."""
@@ -164,6 +182,8 @@ class _Run:
         if node.kind == "output":
             self.frames.pop()
             value = self.pipe(node.pipe, dot)
+            if isinstance(value, Unknown) and _INCLUDED.search(node.text):
+                self.missed(node)
             return "" if node.pipe.names else show(value)
         try:
             value = self.pipe(node.pipe, dot)
@@ -175,16 +195,22 @@ class _Run:
         finally:
             self.frames.pop()
 
+    def missed(self, node: Node) -> None:
+        """Note that all that an include printed is not known, where that may be an image."""
+        names = _INCLUDED.findall(node.text)
+        if any(self.engine.speaks(self.engine.templates.get(name, ())) for name in names):
+            self.engine.doubts.append(node.text.strip())
+
     def holds(self, node: Node, value: object) -> bool:
         if is_unknown(value):
-            if _speaks_of_images(node.other) or _leaves(node.body):
+            if self.engine.speaks(node.other) or _leaves(node.body):
                 self.engine.doubts.append(node.text.strip())
             return True
         return bool(value)
 
     def loop(self, node: Node, value: object, dot: object) -> str:
         if is_unknown(value):
-            if _speaks_of_images(node.body):
+            if self.engine.speaks(node.body):
                 self.engine.doubts.append(node.text.strip())
             return ""
         items: list[tuple[Any, Any]] = []
@@ -299,13 +325,4 @@ def _leaves(nodes: Sequence[Node]) -> bool:
         node.kind in {"break", "continue"} or _leaves(node.body) or _leaves(node.other)
         for node in nodes
         if node.kind != "range"
-    )
-
-
-def _speaks_of_images(nodes: Sequence[Node]) -> bool:
-    return any(
-        "image" in node.text.lower()
-        or _speaks_of_images(node.body)
-        or _speaks_of_images(node.other)
-        for node in nodes
     )

@@ -90,6 +90,7 @@ def _mentions(file: str, document: dict[str, Any], kind: str) -> Iterator[Mentio
 
     finder = Finder(place, suffix.of_resource(kind), skip=frozenset({"metadata"}))
     yield from finder.find(document, enabled=not _is_test(document))
+    yield from finder.annotations(_annotations(document), ("metadata", "annotations"))
     yield from _samples(head, document)
 
 

@@ -76,9 +76,20 @@ class Finder:
             return
         for key, value in tree.items():
             taken = spelled is not None and key in spelled.keys
+            if key == "annotations" and isinstance(value, dict):
+                yield from self.annotations(value, (*path, key), enabled=enabled)
             if taken or key in ABOUT_NODES or (not path and key in self.skip):
                 continue
             yield from self.find(value, (*path, str(key)), enabled=enabled)
+
+    def annotations(
+        self, tree: dict[str, Any], path: Path = (), *, enabled: bool = True
+    ) -> Iterator[Mention]:
+        """Yield the images of sidecars that annotations name, as Istio's ``proxyImage``."""
+        for key, value in tree.items():
+            named = str(key).lower().endswith("image") and isinstance(value, str)
+            if named and naming.looks_whole(value):
+                yield from self._named(value, (*path, str(key)), enabled=enabled)
 
     def _list(self, tree: list[Any], path: Path, *, enabled: bool) -> Iterator[Mention]:
         before = ""

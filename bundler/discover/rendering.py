@@ -91,7 +91,7 @@ def _page(
         engine.failed, engine.output = engine.failed + 1, output
         reason = fault if isinstance(fault, TemplateError) else type(fault).__name__
         return Rendered(file, "", (f"its template cannot be read: {reason}",))
-    doubts = [f"a condition cannot be decided: {doubt[:120]}" for doubt in engine.doubts]
+    doubts = [f"a part cannot be decided: {doubt[:120]}" for doubt in engine.doubts]
     return Rendered(file, text, tuple(dict.fromkeys(doubts)))
 
 

@@ -172,8 +172,53 @@ def test_a_loop_that_may_be_left_is_asked_about() -> None:
     """The built-in reader cannot tell: nothing may be left out for that."""
     loop = '{{ range list "a" "b" }}{{ if randAlpha 1 }}{{ break }}{{ end }}\n---\n'
     archive = small({}, {"p.yaml": loop + pod("reg.example/{{ . }}:1", "{{ . }}") + "{{ end }}"})
-    with pytest.raises(UsageError, match="a condition cannot be decided"):
+    with pytest.raises(UsageError, match="a part cannot be decided"):
         read(archive)
+
+
+BOX = '{{- define "box" -}}\n- {name: x, image: "reg.example/{{ . }}:1"}\n{{- end -}}\n'
+POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers:\n"
+HIDDEN = {
+    "a loop over what is not known": '{{ range (regexSplit "," "a,b" -1) }}'
+    '{{ include "box" . | nindent 4 }}{{ end }}',
+    "what else there is": '{{ if regexMatch "a" "b" }}{{ else }}{{ template "box" "b" }}{{ end }}',
+    "a name that is not known": '    {{ include (regexFind "b.*" "box") "b" | nindent 4 }}',
+    "a template that is not there": '    {{ include "no-such" . }}',
+    "what a function makes of it": '    {{ include "box" "b" | regexReplaceAll "a" "b" }}',
+}
+
+
+@pytest.mark.parametrize("template", HIDDEN.values(), ids=HIDDEN.keys())
+def test_an_image_that_hides_behind_a_template_is_asked_about(template: str) -> None:
+    """No image of it is seen, so nothing but the doubt tells that there may be one."""
+    archive = small({}, {"_box.tpl": BOX, "p.yaml": POD + template})
+    with pytest.raises(UsageError, match="a part cannot be decided"):
+        read(archive)
+
+
+def test_templates_that_take_each_other_in_are_looked_through_once() -> None:
+    pairs = [
+        f'{{{{ define "a{n}" }}}}{{{{ include "a{n + 1}" . }}}}{{{{ include "b{n + 1}" . }}}}'
+        f'{{{{ end }}}}{{{{ define "b{n}" }}}}{{{{ include "a{n + 1}" . }}}}'
+        f'{{{{ include "b{n + 1}" . }}}}{{{{ end }}}}'
+        for n in range(60)
+    ]
+    loop = '{{ range regexSplit "," "a" -1 }}{{ include "a0" . }}{{ end }}'
+    start = time.monotonic()
+    read(small({}, {"_t.tpl": "".join(pairs), "p.yaml": f"a: b\n# {loop}\n"}))
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_sidecar_of_an_annotation_is_found(reader: str) -> None:
+    note = "annotations: {sidecar.example/proxyImage: 'reg.example/proxy:1', x/logoImage: 'y'}"
+    bare = pod(A).replace("metadata:\n", f"metadata:\n  {note}\n")
+    inner = (
+        "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\nspec:\n  template:\n"
+        f"    metadata:\n      {note.replace('proxy:1', 'proxy:2')}\n"
+    )
+    archive = small({}, {"p.yaml": bare + inner})
+    assert carried(read(archive, reader)) == [A, "reg.example/proxy:1", "reg.example/proxy:2"]
 
 
 @pytest.mark.parametrize(
