@@ -21,6 +21,7 @@ from bundle.options import (
     trust_options,
     warn,
 )
+from importer.harbor.command import harbor
 from importer.ledger.command import ledger
 from importer.ledger.status import status
 from importer.option import policy_option
@@ -44,7 +45,7 @@ FOLDERS = click.Path(path_type=Path)
 
 def commands() -> list[click.Command]:
     """Return the commands of the high side."""
-    return [inspect, verify, repair, load, status, trust_file, ledger, receipt]
+    return [inspect, verify, repair, load, status, trust_file, ledger, receipt, harbor]
 
 
 def _overrides(function: Callable[..., None]) -> Any:

@@ -55,6 +55,7 @@ _HINTS = (
     ("VIOLATE_FOREIGN_KEY_CONSTRAINT", "", "an index names it: delete the index first"),
     ("MANIFEST_INVALID", "", "Harbor knows no artifact of that form, or it is over 4 MiB"),
     ("DIGEST_INVALID", "", "something between here and Harbor changes bytes"),
+    ("CONFLICT", "robot", "delete that robot first, or give this one another name: --name"),
     ("CONFLICT", "", "something else works on the same thing: run the same command again"),
 )
 

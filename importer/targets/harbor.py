@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bundle.errors import DrayError, TargetError, UsageError
 from bundle.http import Http
 from bundle.registry import Registry
-from importer.harbor import words
+from importer.harbor import setup, words
 from importer.harbor.client import Harbor
 from importer.harbor.pace import Pace
 from importer.harbor.policies import Policy
@@ -93,11 +93,13 @@ class HarborTarget(RegistryTarget):
         self._needed = self._loads(wants)
         return self._preflight.run(self._needed)
 
-    def projects(self, wants: Sequence[Want] = ()) -> tuple[str, ...]:
-        """Return the names of the projects that are used, the default one first."""
-        named = [self._repository(want.artifact).partition("/")[0] for want in wants]
-        named += [rule.target.partition("/")[0] for rule in self._naming.rules]
-        return tuple(dict.fromkeys(name for name in (self._top, *named) if name))
+    def ask(self) -> dict[str, Any]:
+        """Run the preflight of no bundle at all; return what was found, for people and machines."""
+        projects = setup.projects(self._naming)
+        notes = self._preflight.run({name: Load() for name in projects})
+        about = {"host": self._host, "version": self._preflight.about.version}
+        about["login"] = self._harbor.api.who
+        return {**about, "projects": list(projects), "notes": list(notes)}
 
     def prepare(self, bundle: Manifest) -> None:
         """Create the projects that are missing."""
@@ -145,10 +147,6 @@ class HarborTarget(RegistryTarget):
         return found
 
     # -- what is there ----------------------------------------------------------------------------
-
-    @property
-    def _top(self) -> str:
-        return self._naming.top.partition("/")[0]
 
     def _repository(self, artifact: Artifact) -> str:
         repository = super()._repository(artifact)

@@ -58,7 +58,7 @@ ELSEWHERE = {
     },
 }
 """Commands in ``sh`` blocks, and why they are not run here."""
-NEEDED = {"signing.md": ("softhsm2-util", "pkcs11-tool")}
+NEEDED = {"harbor.md": ("crane",), "signing.md": ("softhsm2-util", "pkcs11-tool")}
 """Programs that a document's commands are, by its name."""
 
 
@@ -99,6 +99,7 @@ def test_the_document_holds(
     isolated: Path,
     ngc: EmulatedNgc,
     registry: Registry,
+    request: pytest.FixtureRequest,
 ) -> None:
     for program in NEEDED.get(document.name, ()):
         programs.require(program)
@@ -117,6 +118,12 @@ def test_the_document_holds(
             "/srv": f"{tmp_path}/srv",
             "/mnt": f"{tmp_path}/mnt",
         }
+        if document.name == "harbor.md":
+            harbor = request.getfixturevalue("harbor_plain")
+            words["harbor.example.com"] = harbor.emulated.host
+            words["DRAY_HARBOR_ADMIN_PASSWORD=…"] = (
+                f"DRAY_HARBOR_ADMIN_PASSWORD={harbor.admin.password}"
+            )
         session = Session(tmp_path, words, environment(isolated), registries(ngc))
         for folder in ("srv", "mnt"):
             (tmp_path / folder).mkdir()

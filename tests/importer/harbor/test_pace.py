@@ -1,0 +1,91 @@
+"""Fewer writers while a Harbor struggles, and more again when it is well."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from bundle.errors import TargetError
+from bundle.hosts import Host
+from bundle.http import Http
+from importer.harbor.pace import SLOW, Pace
+from importer.targets.harbor import HarborTarget
+from importer.targets.naming import Naming
+from tests.importer.targets.samples import Shelf, fill
+
+if TYPE_CHECKING:
+    from bundle.artifact import Artifact
+    from tests.servers.harbor import HarborServer
+
+
+def test_each_pause_halves_the_writers_and_successes_bring_them_back() -> None:
+    slept: list[float] = []
+    pace = Pace(8, sleep=slept.append)
+    pace.pause(1.5)
+    assert (pace.limit, slept) == (4, [1.5])
+    for _ in range(9):
+        pace.slow_down()
+    assert pace.limit == 1
+    for _ in range(8 * 20):
+        with pace.turn():
+            pass
+    assert pace.limit == 8
+
+
+def test_something_small_that_takes_long_slows_down() -> None:
+    times = iter([0.0, SLOW + 1, 100.0, 100 + SLOW + 1])
+    pace = Pace(4, clock=lambda: next(times))
+    with pace.turn(small=True):
+        pass
+    assert pace.limit == 2
+    with pace.turn():  # a layer may take as long as it takes
+        pass
+    assert pace.limit == 2
+
+
+def test_no_more_than_the_limit_write_at_once() -> None:
+    pace, lock = Pace(3), threading.Lock()
+    running, most = 0, 0
+    together = threading.Barrier(3, timeout=10)
+
+    def write() -> None:
+        nonlocal running, most
+        with pace.turn():
+            with lock:
+                running += 1
+                most = max(most, running)
+            together.wait()
+            with lock:
+                running -= 1
+
+    threads = [threading.Thread(target=write) for _ in range(9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert (most, running) == (3, 0)
+
+
+def test_a_failure_gives_the_turn_back() -> None:
+    pace = Pace(1)
+    for _ in range(3):
+        try:
+            with pace.turn():
+                raise OSError
+        except OSError:
+            continue
+    with pace.turn():
+        pass
+
+
+def test_a_harbor_that_answers_503_gets_fewer_writers(
+    harbor: HarborServer, image: Artifact, shelf: Shelf
+) -> None:
+    project, pace = harbor.project(), Pace(4, sleep=lambda _: None)
+    host = Host(endpoint=harbor.url, ca_file=harbor.ca)
+    http = Http({harbor.host: host}, error=TargetError, sleep=pace.pause)
+    target = HarborTarget(harbor.host, http, harbor.admin, pace, naming=Naming(project))
+    harbor.emulated.faults.add("POST .*/blobs/uploads/", status=503, times=2)
+    fill(target, image, shelf)
+    target.close()
+    assert pace.limit == 1
