@@ -1,6 +1,6 @@
 """The one file that knows OpenPGP: certificates, and text that one of them signed in clear.
 
-The work is Sequoia's, through the package ``pysequoia`` (docs/adr): it refuses SHA-1, and
+The work is Sequoia's, through the package ``pysequoia`` (ADR 13): it refuses SHA-1, and
 signatures of keys that were revoked or had expired when they were made.
 """
 
