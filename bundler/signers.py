@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import click
+
 from bundle.errors import UsageError
 from bundle.options import FILE, ask, option, warn
 
@@ -27,11 +29,6 @@ class Chosen:
     pub: Path | None
     name: str
     timeout: float
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nobody is named."""
-        return not (self.keys or self.command)
 
     def signers(self, *, beside: Path | None = None, trial: bool = False) -> list[Signer]:
         """Return the signers; raise :class:`UsageError` when there is none, or two of one name.
@@ -120,7 +117,7 @@ def _options(keys_help: str) -> tuple[Callable[[Any], Any], ...]:
         option("--signer-name", default="", help="Its name [default: that of --signer-pub]."),
         option(
             "--signer-timeout",
-            type=float,
+            type=click.IntRange(1, 86_400),
             default=60,
             show_default=True,
             help="Seconds that it has for one signature.",

@@ -6,6 +6,7 @@ import atexit
 import shutil
 import tempfile
 import time
+from base64 import encodebytes
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -23,7 +24,7 @@ from bundle.manifest import Manifest
 from bundle.media import Media
 from bundle.reader import Reader
 from bundle.verify import verify
-from bundler import lock, oci, spec
+from bundler import cosignkey, lock, oci, spec
 from bundler.adopt import files as adopted
 from bundler.adopt import write
 from bundler.adopt.found import Found
@@ -100,6 +101,13 @@ def trust_chain(data: bytes) -> None:
     root = keys.trust(keys.signer("nobody"), version=1)
     with suppress(NotTrusted):
         assert trustchain.walk(root, read) == []
+
+
+def cosign_key(data: bytes) -> None:
+    """The body of a key file of cosign: what opens is what the seed holds, and nothing else."""
+    label = "ENCRYPTED SIGSTORE PRIVATE KEY"
+    pem = f"-----BEGIN {label}-----\n{encodebytes(data).decode()}-----END {label}-----\n"
+    assert cosignkey.open_key(HERE, pem.encode(), lambda: b"secret") == b"hello"
 
 
 def memory(data: bytes) -> None:
@@ -297,6 +305,7 @@ TARGETS: dict[str, Target] = {
     "public-key": public_key,
     "trust-policy": trust_policy,
     "trust-chain": trust_chain,
+    "cosign-key": cosign_key,
     "state": memory,
     "ledger": ledger,
     "ledger-head": ledger_head,
