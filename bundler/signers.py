@@ -30,6 +30,11 @@ class Chosen:
     name: str
     timeout: float
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody is named."""
+        return not (self.keys or self.command)
+
     def signers(self, *, beside: Path | None = None, trial: bool = False) -> list[Signer]:
         """Return the signers; raise :class:`UsageError` when there is none, or two of one name.
 
