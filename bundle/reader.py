@@ -146,9 +146,9 @@ class MediumBlob:
         """Yield the bytes of the parts from ``offset`` on; only the tar around them is compared."""
         return self._stored(offset)
 
-    def plain_blocks(self) -> Iterator[bytes]:
-        """Yield the blob's bytes, decoded and not verified: whoever takes them compares."""
-        return self._plain(0, self.digest.short)
+    def plain_blocks(self, offset: int = 0) -> Iterator[bytes]:
+        """Yield the bytes from ``offset`` on, decoded, not verified: the taker compares."""
+        return self._plain(offset, self.digest.short)
 
     def _plain(self, offset: int, what: str) -> Iterator[bytes]:
         if self.stored.encoding == "identity":

@@ -3,39 +3,32 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from bundle.errors import DrayError
 from bundle.options import (
-    FILE,
-    ask,
     command,
     emit,
-    find_trust,
     option,
     stoppable,
     trust_options,
-    warn,
 )
+from importer import opening
 from importer.harbor.command import harbor
 from importer.ledger.command import ledger
 from importer.ledger.status import status
-from importer.option import policy_option
+from importer.option import decrypt_option, override_options, policy_option
 from importer.receipts.command import receipt, receipt_options
 from importer.repair.command import repair
+from importer.serve.command import serve
 from importer.trust.command import trust as trust_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from bundle.envelope import Recipient
-    from bundle.media import Media
-    from bundle.trust import Trust
-    from bundle.unseal import Sealed
     from importer.admission import Admission, Overrides
     from importer.load import Outcome
     from importer.receipts.command import Chosen
@@ -45,73 +38,7 @@ FOLDERS = click.Path(path_type=Path)
 
 def commands() -> list[click.Command]:
     """Return the commands of the high side."""
-    return [inspect, verify, repair, load, status, trust_file, ledger, receipt, harbor]
-
-
-def _overrides(function: Callable[..., None]) -> Any:
-    """Add the options that let a rule be, for a reason that goes into the ledger."""
-
-    @wraps(function)
-    def with_reasons(
-        *arguments: Any, allow_rollback: str, allow_expired: str, **named: Any
-    ) -> None:
-        from importer.admission import Overrides
-
-        mirror = named.pop("ignore_mirror", "").strip()
-        reasons = Overrides(allow_rollback.strip(), allow_expired.strip(), mirror)
-        function(*arguments, overrides=reasons, **named)
-
-    rollback = option(
-        "--allow-rollback",
-        default="",
-        metavar="REASON",
-        help="Accept a bundle that is older than the last one.",
-    )
-    expired = option(
-        "--allow-expired", default="", metavar="REASON", help="Accept an expired bundle."
-    )
-    return rollback(expired(with_reasons))
-
-
-_decrypt_option = option(
-    "--decrypt-key", type=FILE, help="Private key (PEM) that opens the chunks, if encrypted."
-)
-
-
-def _unseal(
-    folders: tuple[Path, ...], trust: Path | None, pub: Path | None
-) -> tuple[Media, Sealed, Trust]:
-    from bundle import instant
-    from bundle.media import Media
-    from bundle.unseal import unseal
-    from importer.trust.notice import newer
-
-    media = Media.find(folders)
-    trusted = find_trust(trust, pub, media.folders)
-    if told := newer(media, trusted):
-        warn(told)
-    return media, unseal(media, trusted, instant.now()), trusted
-
-
-def _recipient(sealed: Sealed, trusted: Trust, path: Path | None) -> Recipient | None:
-    """Return the key that opens the chunks; a passphrase is asked for only when they are closed."""
-    if path is None or not sealed.manifest.recipients:
-        return None
-    from bundle.secretfile import DECRYPTION, Passphrase
-    from importer import decryptkey
-
-    passphrase = Passphrase(ask=ask, variable=DECRYPTION)
-    key, warning = decryptkey.load(path, trusted, passphrase=passphrase)
-    if warning:
-        warn(warning)
-    return key
-
-
-def _admission(sealed: Sealed, overrides: Overrides) -> Admission:
-    from importer.admission import Admission
-    from importer.ledger.book import Ledger
-
-    return Admission(sealed, Ledger.open(), overrides, warn)
+    return [inspect, verify, repair, load, serve, status, trust_file, ledger, receipt, harbor]
 
 
 def _error(check: Callable[[], object]) -> DrayError | None:
@@ -132,7 +59,7 @@ def inspect(
     """Show what a bundle holds; only its signature is verified."""
     from importer import report
 
-    _media, sealed, _trusted = _unseal(folders, trust, pub)
+    _media, sealed, _trusted = opening.unsealed(folders, trust, pub)
     if as_json:
         emit(
             {
@@ -148,8 +75,8 @@ def inspect(
 @command("verify", short_help="Check signature, chunks and blobs; name what is bad and where.")
 @click.argument("folders", nargs=-1, required=True, type=FOLDERS)
 @trust_options
-@_overrides
-@_decrypt_option
+@override_options
+@decrypt_option
 @option(
     "--quick", is_flag=True, help="Signature, names, sizes and the ends of chunks; no blob is read."
 )
@@ -176,8 +103,8 @@ def verify(
     from bundle.signaturefiles import check_signatures
     from importer import report, signedby
 
-    media, sealed, trusted = _unseal(folders, trust, pub)
-    recipient = _recipient(sealed, trusted, decrypt_key)
+    media, sealed, trusted = opening.unsealed(folders, trust, pub)
+    recipient = opening.recipient(sealed, trusted, decrypt_key)
     here = sum(c.size for c in sealed.manifest.chunks if media.places(c.name))
     with bar(here, "verifying", quiet=as_json) as on_bytes:
         result = checking.verify(
@@ -185,7 +112,7 @@ def verify(
         )
     check_signatures(sealed, media, result)
     refusal = _error(result.raise_for_findings) or _error(
-        lambda: _admission(sealed, overrides).judge()
+        lambda: opening.admission(sealed, overrides).judge()
     )
     judged = None
     if policy and not refusal:
@@ -208,8 +135,8 @@ def verify(
     "[default: ./warehouse].",
 )
 @trust_options
-@_overrides
-@_decrypt_option
+@override_options
+@decrypt_option
 @option(
     "--ignore-mirror",
     default="",
@@ -244,11 +171,11 @@ def load(  # noqa: PLR0913
     """Verify a bundle and load it, in one pass; names appear when all of it was verified."""
     from importer import report, session
 
-    media, sealed, trusted = _unseal(folders, trust, pub)
-    admission = _admission(sealed, overrides)
+    media, sealed, trusted = opening.unsealed(folders, trust, pub)
+    admission = opening.admission(sealed, overrides)
     with stoppable() as stop, _on_record(admission, write=not plan_only):
         admission.judge()
-        recipient = _recipient(sealed, trusted, decrypt_key)
+        recipient = opening.recipient(sealed, trusted, decrypt_key)
         run = session.Session(admission, media, targets or ("warehouse",), only, stop)
         run.quiet, run.recipient = as_json, recipient
         if not plan_only:

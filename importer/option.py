@@ -1,8 +1,9 @@
-"""The option about the publishers' signatures that verify and import share."""
+"""The options that commands of the high side share."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bundle.options import FILE, option
 
@@ -20,3 +21,33 @@ def policy_option(function: F) -> F:
         help="Policy file: whose signatures of the publishers must be on what.",
     )(function)
     return added
+
+
+def override_options(function: Callable[..., None]) -> Any:
+    """Add the options that let a rule be, for a reason that goes into the ledger."""
+
+    @wraps(function)
+    def with_reasons(
+        *arguments: Any, allow_rollback: str, allow_expired: str, **named: Any
+    ) -> None:
+        from importer.admission import Overrides
+
+        mirror = named.pop("ignore_mirror", "").strip()
+        reasons = Overrides(allow_rollback.strip(), allow_expired.strip(), mirror)
+        function(*arguments, overrides=reasons, **named)
+
+    rollback = option(
+        "--allow-rollback",
+        default="",
+        metavar="REASON",
+        help="Accept a bundle that is older than the last one.",
+    )
+    expired = option(
+        "--allow-expired", default="", metavar="REASON", help="Accept an expired bundle."
+    )
+    return rollback(expired(with_reasons))
+
+
+decrypt_option = option(
+    "--decrypt-key", type=FILE, help="Private key (PEM) that opens the chunks, if encrypted."
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,7 +59,11 @@ ELSEWHERE = {
     },
 }
 """Commands in ``sh`` blocks, and why they are not run here."""
-NEEDED = {"harbor.md": ("crane",), "signing.md": ("softhsm2-util", "pkcs11-tool")}
+NEEDED = {
+    "harbor.md": ("crane",),
+    "signing.md": ("softhsm2-util", "pkcs11-tool"),
+    "serve.md": ("skopeo", "helm", "oras"),
+}
 """Programs that a document's commands are, by its name."""
 
 
@@ -78,6 +83,12 @@ def registries(ngc: EmulatedNgc) -> str:
     return "registries:\n" + "".join(rows)
 
 
+def free_port() -> int:
+    """Return a port of loopback that nobody uses now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
 def fingerprint(ngc: EmulatedNgc, kind: str) -> str:
     """Return what a document pins, in hex: it must not show a real one's stand-in."""
     key = RawKey.from_pem(kind, ngc.catalogue.public_keys[kind], what=kind)
@@ -86,6 +97,7 @@ def fingerprint(ngc: EmulatedNgc, kind: str) -> str:
 
 def environment(home: Path) -> dict[str, str]:
     own = isolation.own(home)
+    Path(own["XDG_RUNTIME_DIR"]).mkdir()  # skopeo warns where it is missing
     own_programs = str(programs.TOOLS / "bin")
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"], own_programs])
     return {**own, "PATH": path, "LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"}
@@ -115,6 +127,7 @@ def test_the_document_holds(
             "/usr/lib/softhsm/libsofthsm2.so": str(softhsm.module()),
             "THE-CONTAINERS-KEY": fingerprint(ngc, "containers"),
             "THE-MODELS-KEY": fingerprint(ngc, "models"),
+            "127.0.0.1:5000": f"127.0.0.1:{free_port()}",
             "/srv": f"{tmp_path}/srv",
             "/mnt": f"{tmp_path}/mnt",
         }

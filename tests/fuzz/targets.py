@@ -35,6 +35,8 @@ from importer.ledger.chain import BrokenChain, Chain
 from importer.ledger.entry import BrokenEntry
 from importer.ledger.head import Head
 from importer.ledger.streams import Standings
+from importer.serve import answer, catalogue, server
+from importer.serve import request as http
 from importer.targets import layout, marker
 from tests import factory, keys
 from tests.fuzz import vendortargets
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 
     from bundle.manifest import Manifest as Signed
     from bundler.sources.ngc_api import NgcApi
+    from importer.serve.store import Store
 
     Target = Callable[[bytes], object]
 
@@ -225,6 +228,35 @@ def warehouse(data: bytes) -> None:
     marker.read(data, "marker")
 
 
+def request(data: bytes) -> None:
+    """A request to the registry that serves a bundle: one answer, whose headers are ours alone."""
+    try:
+        read = http.parse(data.removesuffix(b"\r\n\r\n") + b"\r\n\r\n")
+        with suppress(ValueError):
+            http.one_range(read.headers.get("range", ""), 1000)
+        answered = _registry().answer(read)
+    except http.BadRequest as bad:
+        answered = answer.Refused(bad.status, "UNSUPPORTED", bad.reason).answer()
+    except answer.Refused as refused:
+        answered = refused.answer()
+    head = server.spelt(answered, keep=False)
+    names = [line.partition(b": ")[0] for line in head.split(b"\r\n")[1:-2]]
+    assert head.endswith(b"\r\n\r\n")
+    assert head.count(b"\n") == head.count(b"\r\n")
+    assert len(names) == len(set(names))
+
+
+@cache
+def _registry() -> answer.Registry:
+    store = SimpleNamespace(
+        small=lambda _digest: b"{}",
+        whole=lambda _digest: (),
+        ranged=lambda *_range: (),
+    )
+    image = factory.image(factory.Contents(), "nvcr.io/nvidia/cuda:12.6", [b""])
+    return answer.Registry(catalogue.build([image.artifact]), cast("Store", store))
+
+
 def zstd(data: bytes) -> None:
     """A stored blob's frames: never more bytes than were signed, and never another's."""
     blocks = [data[:7], data[7:]] if len(data) > 7 else [data]
@@ -321,6 +353,7 @@ TARGETS: dict[str, Target] = {
     "refusal": refusal,
     "json": json,
     "warehouse": warehouse,
+    "request": request,
     "zstd": zstd,
     "chunk": chunk,
     "encrypted-header": encrypted_header,
