@@ -85,21 +85,28 @@ def blob_gets(registry: Registry, since: int = 0, prefix: str = "") -> Counter[D
     return found
 
 
+LEDGER = "/dray/ledger/"
+
+
 def commits(registry: Registry, prefix: str) -> Counter[str]:
-    """Count how often each blob was committed below a prefix."""
+    """Count how often each blob was committed below a prefix, but for the copy of the ledger."""
     found: Counter[str] = Counter()
     for method, path, status in registry.requests():
         match = _COMMIT.match(path)
-        if method == "PUT" and status == 201 and match and match["name"].startswith(prefix):
+        ours = match and match["name"].startswith(prefix) and LEDGER not in path
+        if method == "PUT" and status == 201 and match and ours:
             found[match["hex"]] += 1
     return found
 
 
 def writes(registry: Registry, prefix: str) -> list[str]:
-    """Return what was written below a prefix, in order: ``blob`` or a manifest's reference."""
+    """Return what was written below a prefix, in order: ``blob`` or a manifest's reference.
+
+    But for the copy of the ledger, which comes after all that.
+    """
     found = []
     for method, path, status in registry.requests():
-        if method not in {"PUT", "POST", "PATCH", "DELETE"} or status >= 400:
+        if method not in {"PUT", "POST", "PATCH", "DELETE"} or status >= 400 or LEDGER in path:
             continue
         if match := _PUT.fullmatch(path):
             if match["name"].startswith(prefix):
