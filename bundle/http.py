@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import threading
 import time
 from contextlib import contextmanager
@@ -307,7 +308,8 @@ class Http:
         response = answer.complete(_ERROR_BODY, strict=False)
         if response.status in PASSING:
             raise Interrupted(
-                f"{call.method} {redact(response.url)} answered {response.status}",
+                f"{call.method} {redact(response.url)} answered {response.status}"
+                + _request_id(response.headers),
                 retry_after=retry_after(response.headers),
                 status=response.status,
                 sent=answer.sent,
@@ -360,6 +362,12 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     except (ValueError, OverflowError):
         now = time.time()
     return min(max(then - now, 0.0), LONGEST_PAUSE)
+
+
+def _request_id(headers: Mapping[str, str]) -> str:
+    """Return how the server's own log names a request, where it says so (Harbor does)."""
+    number = headers.get("X-Request-Id", "")
+    return f" (request {number})" if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", number) else ""
 
 
 def _same(url: str, other: str) -> bool:

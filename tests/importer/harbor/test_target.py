@@ -122,7 +122,7 @@ MET: list[tuple[str, Spoil, str, str]] = [
     (
         "PUT .*/manifests/",
         {"status": 500, "code": "UNKNOWN"},
-        r"answered 500",
+        "answered 500 (request ",
         "",
     ),
 ]  # fmt: skip
@@ -179,6 +179,7 @@ PASSING: list[tuple[str, str, Spoil]] = [
     ("504 though stored", "PUT .*digest=", {"status": 504, "behind": True}),
     ("cut in the middle", "(PUT|PATCH) .*/blobs/uploads/", {"cut_after": 100_000}),
     ("503 for a while", "POST .*/blobs/uploads/", {"status": 503, "times": 2}),
+    ("413 for a whole layer", "PUT .*digest=", {"status": 413}),
     ("500 blanked", "PUT .*/manifests/", {"status": 500, "code": "UNKNOWN"}),
     ("session lost", "(PUT|PATCH) .*/blobs/uploads/", {"before": lost}),
 ]
