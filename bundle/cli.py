@@ -15,7 +15,7 @@ from bundle.options import begin, emit, fail, merge
 
 _ON = frozenset({"1", "true", "t", "yes", "y", "on"})
 ORDER = ["init", "keygen", "lock", "export", "sign", "inspect", "verify", "repair", "import"]
-ORDER += ["receipt", "status", "trust", "ledger"]
+ORDER += ["serve", "kit", "receipt", "status", "trust", "ledger"]
 
 
 class Group(click.Group):

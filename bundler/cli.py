@@ -23,6 +23,7 @@ from bundler.connect import login_options
 from bundler.countersigning import sign
 from bundler.doctor.command import doctor
 from bundler.exporting import export
+from bundler.kit.command import kit
 from bundler.policykit import policy
 from bundler.trust.command import trust as trust_file
 
@@ -35,7 +36,7 @@ SPEC = click.Path(dir_okay=False, path_type=Path)
 
 def commands() -> list[click.Command]:
     """Return the commands of the low side."""
-    return [init, adopt, keygen, doctor, lock, policy, export, sign, trust_file, receipt]
+    return [init, adopt, keygen, doctor, lock, policy, export, sign, kit, trust_file, receipt]
 
 
 @command("init")

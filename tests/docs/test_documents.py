@@ -35,6 +35,7 @@ ELSEWHERE = {
     "make demo": "tests/fixtures/test_demo.py runs what it runs",
     "make test": "this is it",
     "make bench": "takes minutes; measures",
+    "dray kit --to /mnt/usb --key alice.key": "tests/e2e/test_kit.py runs it for one Python",
     "pip install .": "what `make` does to prepare these tests",
     "pipx install .": "the same in an environment of its own",
     "pip install --no-binary cryptography cryptography dray": "tests/e2e/test_fips.py",
