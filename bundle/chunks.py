@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bundle import segments, ustar
+from bundle.artifact import MANIFEST_ROLES
 from bundle.decode import compact_json
+from bundle.required import REQUIRED, Base
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 REF_NAME = "org.opencontainers.image.ref.name"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
-ENCODINGS = ("identity", "zstd")
+ENCODINGS = ("identity", "zstd", REQUIRED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +39,15 @@ class StoredBlob:
     """A blob, how it is stored, and where.
 
     ``digest`` and ``size`` are always those of the blob itself; ``encoding`` says what the parts,
-    joined, are: the blob (``identity``) or a Zstandard stream of it (``zstd``).
+    joined, are: the blob (``identity``) or a Zstandard stream of it (``zstd``). A blob that is left
+    out (``required``) has no parts, and ``bases`` that say where the high side has it.
     """
 
     digest: Digest
     size: int
     encoding: str
     parts: tuple[Part, ...]
+    bases: tuple[Base, ...] = ()
 
     @property
     def stored_size(self) -> int:
@@ -60,8 +64,11 @@ class StoredBlob:
             {"chunk": p.chunk, "offset": p.offset, "size": p.size, "digest": str(p.digest)}
             for p in self.parts
         ]
-        body = {"digest": str(self.digest), "size": self.size, "encoding": self.encoding}
-        return {**body, "parts": parts}
+        body: dict[str, Any] = {"digest": str(self.digest), "size": self.size}
+        body |= {"encoding": self.encoding, "parts": parts}
+        if self.bases:
+            body["bases"] = [base.to_dict() for base in self.bases]
+        return body
 
     @classmethod
     def read(cls, fields: Fields) -> StoredBlob:
@@ -76,7 +83,8 @@ class StoredBlob:
             for p in fields.objects("parts", required=True)
         )
         encoding = fields.text("encoding", choices=ENCODINGS)
-        return cls(fields.digest("digest"), fields.integer("size"), encoding, parts)
+        bases = tuple(Base.read(item) for item in fields.objects("bases"))
+        return cls(fields.digest("digest"), fields.integer("size"), encoding, parts, bases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,12 +200,19 @@ def check_geometry(
     if len(needed) != len(blobs):
         raise fault(("blobs",), "holds a blob that no artifact needs", "")
     _check_blobs(blobs, fault)
+    _check_required(artifacts, blobs, fault)
     _check_chunks(blobs, chunks, len(prefix(index_json(artifacts))), fault)
 
 
 def _check_blobs(blobs: Sequence[StoredBlob], fault: Callable[[Path, str, str], DrayError]) -> None:
     for number, blob in enumerate(blobs):
         path: Path = ("blobs", number)
+        if (blob.encoding == REQUIRED) != bool(blob.bases):
+            raise fault(path, "is left out, and has no bases; or the other way", "")
+        if blob.encoding == REQUIRED:
+            if blob.parts:
+                raise fault(path, "is left out, and has parts", "")
+            continue
         if not blob.parts or len(blob.parts) > 99_999:
             raise fault(path, "has no parts, or too many", "")
         if blob.encoding == "identity" and blob.stored_size != blob.size:
@@ -205,6 +220,23 @@ def _check_blobs(blobs: Sequence[StoredBlob], fault: Callable[[Path, str, str], 
         whole = blob.encoding == "identity" and len(blob.parts) == 1
         if whole and blob.parts[0].digest != blob.digest:
             raise fault(path, "has one part with another digest", "")
+
+
+def _check_required(
+    artifacts: Sequence[Artifact],
+    blobs: Sequence[StoredBlob],
+    fault: Callable[[Path, str, str], DrayError],
+) -> None:
+    """Refuse what is left out and cannot be had where it is needed: each kind has its target."""
+    left = {blob.digest: {base.kind for base in blob.bases} for blob in blobs if blob.bases}
+    for artifact in artifacts if left else ():
+        for content in artifact.contents:
+            kinds = left.get(content.digest)
+            if kinds is not None and content.role in MANIFEST_ROLES:
+                raise fault(("blobs",), f"leaves out a manifest of {artifact.name}", "")
+            if kinds is not None and artifact.kind not in kinds:
+                message = f"leaves {content.digest} out, which no base of {artifact.name} has"
+                raise fault(("blobs",), message, "")
 
 
 def _check_chunks(

@@ -17,6 +17,7 @@ from bundle.decode import Fields, Path, dump_json, parse_json, spell
 from bundle.digest import Digest, is_digest
 from bundle.errors import DrayError, VerificationError
 from bundle.parity import Group
+from bundle.required import REQUIRED, BaseBundle
 from bundle.segments import FEATURE as ENCRYPTION
 from bundle.segments import MAX_RECIPIENTS
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE = "application/vnd.dray.manifest.v1+json"
 FORMAT = "1.0"
-FEATURES = frozenset({"zstd", ENCRYPTION})
+FEATURES = frozenset({"zstd", ENCRYPTION, REQUIRED})
 """Features that this version reads; a manifest that needs another one is refused."""
 MAX_BYTES = 256 << 20
 STREAM = r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?"
@@ -80,6 +81,8 @@ class Manifest:
     parity: tuple[Group, ...] = ()
     recipients: tuple[Digest, ...] = ()
     """The keys that open the chunks; none when these are not encrypted."""
+    bases: tuple[BaseBundle, ...] = ()
+    """The imports that a bundle builds on which leaves blobs out; none when it is whole."""
 
     @property
     def name(self) -> str:
@@ -146,6 +149,8 @@ class Manifest:
             {"name": item.name, "size": item.size, "digest": str(item.digest)}
             for item in self.files
         ]
+        if self.bases:
+            body["bases"] = [base.to_dict() for base in self.bases]
         if self.parity:
             body["parity"] = [group.to_dict() for group in self.parity]
         return body
@@ -168,6 +173,7 @@ class Manifest:
             raise _fault((), f"is not strict JSON: {error}", "") from None
         manifest = _read(Fields(document, (), _fault))
         _check_encryption(manifest)
+        _check_bases(manifest)
         check_geometry(manifest.artifacts, manifest.blobs, manifest.chunks, _fault)
         _check_media(manifest)
         _check_names(manifest)
@@ -213,6 +219,7 @@ def _read(fields: Fields) -> Manifest:
         previous=_previous(fields),
         parity=tuple(Group.read(item) for item in fields.objects("parity")),
         recipients=_recipients(fields, encrypted=ENCRYPTION in features),
+        bases=tuple(BaseBundle.read(item) for item in fields.objects("bases")),
     )
 
 
@@ -271,6 +278,12 @@ def _check_encryption(manifest: Manifest) -> None:
     for number, chunk in enumerate(manifest.chunks):
         if (chunk.inner is not None) != bool(manifest.recipients):
             raise _fault(("chunks", number), "is encrypted, or not, unlike the bundle", "")
+
+
+def _check_bases(manifest: Manifest) -> None:
+    """A bundle that leaves something out says so in three places; they have to say the same."""
+    if any(blob.encoding == REQUIRED for blob in manifest.blobs) != bool(manifest.bases):
+        raise _fault(("bases",), "and the blobs that are left out do not say the same", "")
 
 
 def _check_names(manifest: Manifest) -> None:

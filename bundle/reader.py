@@ -12,6 +12,7 @@ from bundle.digest import BLOCK, verified
 from bundle.encoding import decode
 from bundle.errors import DrayError, MediaIncomplete, VerificationError
 from bundle.media import RECOPY
+from bundle.required import REQUIRED, WHOLE
 from bundle.view import Views
 
 if TYPE_CHECKING:
@@ -46,7 +47,15 @@ class Reader:
 
     def blob(self, digest: Digest) -> MediumBlob:
         """Return one blob, to be read."""
-        return MediumBlob(self, self.manifest.blob[digest])
+        stored = self.manifest.blob[digest]
+        if stored.encoding == REQUIRED:
+            user = self.manifest.users[digest][0]
+            raise MediaIncomplete(
+                f"{digest.short} of {user} is left out of {self.manifest.name}, which builds on "
+                + ", ".join(base.name for base in self.manifest.bases),
+                hint=WHOLE,
+            )
+        return MediumBlob(self, stored)
 
     def chunk_path(self, number: int) -> Path:
         """Return where a chunk lies; the first of several copies."""

@@ -18,6 +18,7 @@ from bundle.encoding import decode
 from bundle.errors import DrayError, MediaIncomplete, VerificationError
 from bundle.media import RECOPY, litter, read_at
 from bundle.reader import Reader, part_fault
+from bundle.required import notes
 from bundle.view import SegmentFault, read_header
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def verify(
         run.report.bad[shallow:] = sorted(run.report.bad[shallow:], key=lambda f: f.message)
         run.explain_swaps()
     run.report.bad.sort(key=lambda finding: finding.file)
+    run.report.notes += notes(manifest)
     return run.report
 
 
@@ -215,7 +217,9 @@ class _Run:
 
     def _joinable(self, blob: StoredBlob) -> bool:
         plain = blob.encoding == "identity" and len(blob.parts) == 1
-        return not plain and all(self.present[part.chunk] for part in blob.parts)
+        return (
+            bool(blob.parts) and not plain and all(self.present[part.chunk] for part in blob.parts)
+        )
 
     def _join(self, blob: StoredBlob) -> None:
         """Check a cut or encoded blob: each part, and what they make together, in one reading."""

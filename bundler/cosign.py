@@ -86,7 +86,7 @@ class Second:
             sums: Digest.of(_sums(manifest)),
         }
         if manifest.generator == ("dray", bundle.__version__):
-            encoded = any(blob.encoding != "identity" for blob in manifest.blobs)
+            encoded = any(blob.encoding == "zstd" for blob in manifest.blobs)
             made = [
                 Digest.of(paperwork.readme(manifest.name, encoded=flag, encrypted=False))
                 for flag in (encoded, True)

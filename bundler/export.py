@@ -387,4 +387,4 @@ class Export:
 
 def remaining(plan: Plan, done: Mapping[Digest, object]) -> int:
     """Return the bytes that the journal does not have."""
-    return sum(size for digest, size in plan.lock.blobs.items() if digest not in done)
+    return sum(size for digest, size in plan.blobs.items() if digest not in done)

@@ -11,6 +11,7 @@ from bundle.errors import UsageError
 from bundle.options import FILE, FOLDER, command, option, size, stoppable, warn
 from bundler.again import again_options
 from bundler.connect import login_options
+from bundler.deltaoptions import delta_options
 from bundler.signers import signer_options
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from bundler.again import Again
     from bundler.connect import Connect
+    from bundler.deltaoptions import Since
     from bundler.signers import Chosen
 
 
@@ -70,6 +72,7 @@ if TYPE_CHECKING:
     multiple=True,
     help="Encrypt the chunks so that the holder of this public key opens them; repeatable.",
 )
+@delta_options
 @option("--plan", "plan_only", is_flag=True, help="Print the plan, write nothing.")
 @option("--restart", is_flag=True, help="Discard an unfinished export and begin again.")
 @option("--new", "anew", is_flag=True, help="Export again although nothing has changed.")
@@ -85,6 +88,7 @@ def export(  # noqa: PLR0913
     *,
     encrypt_to: tuple[Path, ...],
     signing: Chosen,
+    since: Since,
     compress: bool,
     plan_only: bool,
     restart: bool,
@@ -110,6 +114,7 @@ def export(  # noqa: PLR0913
         "--compress": compress,
         "--plan": plan_only,
     }
+    given |= {"--since": since.paths}
     given |= {"--restart": restart, "--new": anew, "--encrypt-to": encrypt_to}
     again.check(folders, given)
     loaded = load(spec)
@@ -135,6 +140,8 @@ def export(  # noqa: PLR0913
         recipients = chunkkeys.read_recipients(encrypt_to)
         chunkkeys.check_apart(folders, recipients, signers, spec)
         chosen = replace(chosen, recipients=recipients)
+    if since.paths:
+        chosen = replace(chosen, delta=since.delta(made))
     plan = make(made, chosen)
     upstreams = connect(loaded)
     with stoppable() as stop:

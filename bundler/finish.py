@@ -55,7 +55,7 @@ def finish(
         lock=plan.lock.digest,
         chunk_size=plan.options.chunk_size,
         artifacts=tuple(locked.artifact for locked in plan.lock.artifacts),
-        blobs=tuple(outcome.blobs),
+        blobs=(*outcome.blobs, *plan.required),
         chunks=tuple(outcome.chunks),
         media=plan.media(outcome.placed),
         files=(
@@ -65,6 +65,7 @@ def finish(
         previous=previous,
         parity=outcome.parity,
         recipients=tuple(key.fingerprint for key in plan.options.recipients),
+        bases=plan.options.delta.bases if plan.required and plan.options.delta else (),
     )
     data = manifest.to_bytes()
     Manifest.from_bytes(data)  # never sign what the other side would refuse

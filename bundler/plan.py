@@ -9,11 +9,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bundle import ustar
-from bundle.chunks import chunk_name, index_json, prefix
+from bundle.chunks import StoredBlob, chunk_name, index_json, prefix
 from bundle.decode import compact_json
 from bundle.errors import UsageError
 from bundle.manifest import FORMAT, Medium
 from bundle.parity import DIGEST, blocks_of, parity_name
+from bundle.required import REQUIRED
 from bundler import spread
 from bundler.geometry import ENCRYPTED, PLAIN
 from bundler.packing import Packing, pack, place, room
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from bundle.digest import Digest
     from bundle.signature import PublicKey
+    from bundler.delta import Delta
     from bundler.geometry import Geometry
     from bundler.lock import Lock
     from bundler.spread import Parity
@@ -41,6 +43,7 @@ class Options:
     compress: bool = False
     parity: Parity | None = None
     recipients: tuple[PublicKey, ...] = ()
+    delta: Delta | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class Plan:
         identity += [len(self.options.folders), self.options.compress]
         identity += [str(self.options.parity)] if self.options.parity else []
         identity += [key.fingerprint for key in self.options.recipients]
+        identity += sorted(self.options.delta.omitted) if self.options.delta else []
         return hashlib.sha256(compact_json(identity)).hexdigest()
 
     @property
@@ -79,8 +83,22 @@ class Plan:
 
     @property
     def blob_bytes(self) -> int:
-        """Bytes of all blobs, each once."""
-        return sum(self.lock.blobs.values())
+        """Bytes of all blobs that are carried, each once."""
+        return sum(self.blobs.values())
+
+    @cached_property
+    def blobs(self) -> dict[Digest, int]:
+        """The sizes of the blobs that are carried."""
+        return carried(self.lock, self.options)
+
+    @property
+    def required(self) -> tuple[StoredBlob, ...]:
+        """The blobs that are left out, by digest."""
+        delta = self.options.delta
+        if delta is None:
+            return ()
+        rows = sorted(delta.omitted.items())
+        return tuple(StoredBlob(d, self.lock.blobs[d], REQUIRED, (), bases) for d, bases in rows)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -157,9 +175,12 @@ class Plan:
             for medium in self.media(self.placed)
         ]
         body: dict[str, Any] = {"bundle": bundle, "lock": str(self.lock.digest)}
-        body |= {"artifacts": len(self.lock.artifacts), "blobs": len(self.lock.blobs)}
+        body |= {"artifacts": len(self.lock.artifacts), "blobs": len(self.blobs)}
         body |= {"bytes": self.blob_bytes, "chunkBytes": self.most_bytes, "chunks": len(sizes)}
         body |= {"compressed": len(self.encode), **self._protection(), "media": media}
+        if self.required:
+            left = sum(blob.size for blob in self.required)
+            body["leftOut"] = {"blobs": len(self.required), "bytes": left}
         if self.options.recipients:
             body["recipients"] = [str(key.fingerprint) for key in self.options.recipients]
         return body
@@ -184,10 +205,11 @@ class Plan:
 
 def make(lock: Lock, options: Options) -> Plan:
     """Plan an export; raise :class:`UsageError` when chunks or media cannot hold it."""
-    encode = tuple(sorted(_gaining(lock))) if options.compress else ()
+    sizes = carried(lock, options)
+    encode = tuple(sorted(_gaining(lock) & sizes.keys())) if options.compress else ()
     start = len(prefix(index_json(locked.artifact for locked in lock.artifacts)))
     encoded = set(encode)
-    whole = {digest: size for digest, size in lock.blobs.items() if digest not in encoded}
+    whole = {digest: size for digest, size in sizes.items() if digest not in encoded}
     packing = pack(
         whole, chunk_size=options.chunk_size, prefix=start, geometry=geometry_of(options)
     )
@@ -203,6 +225,12 @@ def make(lock: Lock, options: Options) -> Plan:
         return replace(plan, placed=found.chunks, parity_placed=found.files)
     placed = place(plan.sizes, capacities, reserve(lock))
     return replace(plan, placed=tuple(placed))
+
+
+def carried(lock: Lock, options: Options) -> dict[Digest, int]:
+    """Return the sizes of the blobs that are not left out."""
+    omitted = options.delta.omitted if options.delta else {}
+    return {digest: size for digest, size in lock.blobs.items() if digest not in omitted}
 
 
 def geometry_of(options: Options) -> Geometry:

@@ -33,11 +33,22 @@ def plan(made: Plan, name: str, *, as_json: bool) -> None:
         parity = f" + {len(medium['parity'])} parity" if medium["parity"] else ""
         chunks = f"{counted(len(medium['chunks']), 'chunk')}{parity}, {human(medium['bytes'])}{of}"
         say(f"  medium {medium['medium']}: {chunks} -> {medium['folder']}")
-    for text in (protection(made), closed(made)):
+    for text in (protection(made), closed(made), left_out(made)):
         if text:
             say(text)
     for locked in made.lock.artifacts:
         say(f"  {locked.artifact.kind:9}{human(locked.artifact.size):>9}  {locked.artifact.name}")
+
+
+def left_out(made: Plan) -> str:
+    """Return what is left out for the high side has it; empty without a receipt."""
+    delta = made.options.delta
+    if delta is None:
+        return ""
+    names = ", ".join(base.name for base in delta.bases)
+    left = made.required
+    size, count = human(sum(blob.size for blob in left)), counted(len(left), "blob")
+    return f"left out: {count}, {size}, which the high side has from {names}"
 
 
 def closed(made: Plan) -> str:
@@ -68,7 +79,7 @@ def start(made: Plan, name: str, number: Number) -> None:
     most = "at most " if made.encode else ""
     artifacts = counted(len(made.lock.artifacts), "artifact")
     say(f"{verb} {name}: {artifacts}, {most}{chunks}, {total}")
-    for text in (protection(made), closed(made)):
+    for text in (protection(made), closed(made), left_out(made)):
         if text:
             say(text)
 

@@ -239,11 +239,13 @@ def _same(manifest: Manifest, plan: Plan) -> bool:
         return False
     if [(group.chunks, len(group.files)) for group in manifest.parity] != _groups(manifest, plan):
         return False
+    if tuple(blob for blob in manifest.blobs if blob.bases) != plan.required:
+        return False
     planned = plan.packing.pieces()
     return {
         blob.digest: [(part.chunk, part.offset) for part in blob.parts]
         for blob in manifest.blobs
-        if blob.digest not in plan.encode
+        if blob.parts and blob.digest not in plan.encode
     } == {
         digest: [(piece.chunk, piece.offset) for piece in pieces]
         for digest, pieces in planned.items()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bundle.digest import Digest
     from bundle.reader import Reader
     from importer.plan import Plan, Step
+    from importer.targets.base import Blob
 
 
 @dataclass
@@ -113,7 +114,11 @@ class Load:
                 raise
 
     def _send(self, step: Step) -> str:
-        blob = _Stoppable(self.reader, step.content.digest, self.stop)
+        if source := step.source:
+            held = step.target.held(source.artifact, source.content)
+            blob = _Stoppable(held, self.stop)
+            return step.target.put(step.artifact, step.content, blob, lambda _count: None)
+        blob = _Stoppable(self.reader.blob(step.content.digest), self.stop)
         return step.target.put(step.artifact, step.content, blob, self.on_bytes)
 
     def _share(self, step: Step) -> str:
@@ -125,7 +130,7 @@ class Load:
         if isinstance(error, PartlyDone):
             return
         if error is None:
-            if future.result() == "uploaded":
+            if future.result() == "uploaded" and step.source is None:
                 self.outcome.uploaded += step.content.size
             else:
                 self.outcome.shared += step.content.size
@@ -158,10 +163,10 @@ class Load:
 
 
 class _Stoppable:
-    """A blob on the medium whose reading ends when the run is told to stop."""
+    """A blob whose reading ends when the run is told to stop."""
 
-    def __init__(self, reader: Reader, digest: Digest, stop: threading.Event) -> None:
-        self._blob = reader.blob(digest)
+    def __init__(self, blob: Blob, stop: threading.Event) -> None:
+        self._blob = blob
         self._stop = stop
         self.digest, self.size = self._blob.digest, self._blob.size
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bundle.artifact import MANIFEST_ROLES, Artifact, Content
+from importer import required
 from importer.targets.base import Want
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from bundle.digest import Digest
     from bundle.manifest import Manifest
+    from importer.required import Source
     from importer.targets.base import Target
 
 PROBES = 8
@@ -26,6 +28,8 @@ class Step:
     target: Target
     artifact: Artifact
     content: Content
+    source: Source | None = None
+    """Where the target has it, for a content that the bundle leaves out."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,13 @@ class Plan:
     @property
     def to_read(self) -> int:
         """Bytes to be read from the media: a blob that several repositories need is read once."""
-        return sum({(id(s.target), s.content.digest): s.content.size for s in self.steps}.values())
+        read = (step for step in self.steps if step.source is None)
+        return sum({(id(s.target), s.content.digest): s.content.size for s in read}.values())
+
+    @property
+    def to_copy(self) -> int:
+        """Bytes that are left out of the bundle, and copied or mounted within the targets."""
+        return sum(step.content.size for step in self.steps if step.source)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as ``--plan --json`` prints it; sizes in bytes."""
@@ -63,14 +73,20 @@ class Plan:
             target = self.routes[artifact.name]
             row: dict[str, Any] = {"name": artifact.name, "kind": artifact.kind}
             row |= {"target": target.label, "place": target.place(artifact)}
-            row |= {"bytes": artifact.size, "send": sum(step.content.size for step in steps)}
+            row |= {"bytes": artifact.size}
+            row["send"] = sum(step.content.size for step in steps if step.source is None)
+            if copied := sum(step.content.size for step in steps if step.source):
+                row["copy"] = copied
             rows.append(row)
         notes = {"notes": list(self.notes)} if self.notes else {}
         return {"bundle": self.manifest.name, "bytes": self.to_read, "artifacts": rows, **notes}
 
 
 def make(manifest: Manifest, routes: Mapping[str, Target]) -> Plan:
-    """Ask each target what it has already, in parallel."""
+    """Ask each target what it has already, in parallel.
+
+    Raises :class:`bundle.errors.MediaIncomplete` when a target lacks what the bundle leaves out.
+    """
     artifacts = tuple(a for a in manifest.artifacts if a.name in routes)
     wanted = [
         Step(routes[artifact.name], artifact, content)
@@ -81,6 +97,13 @@ def make(manifest: Manifest, routes: Mapping[str, Target]) -> Plan:
     with ThreadPoolExecutor(PROBES) as pool:
         there = list(pool.map(lambda step: step.target.has(step.artifact, step.content), wanted))
     steps = [step for step, has in zip(wanted, there, strict=True) if not has]
+    if absent := required.left_out(manifest):
+        known = [step for step, has in zip(wanted, there, strict=True) if has]
+        known = [step for step in known if step.content.digest in absent and _counts(step)]
+        required.prove(known)
+        lacking = [step for step in steps if step.content.digest in absent]
+        steps = [step for step in steps if step.content.digest not in absent]
+        steps += required.found(manifest, lacking, known)
     present = sum(
         step.content.size for step, has in zip(wanted, there, strict=True) if has and _counts(step)
     )
@@ -104,7 +127,7 @@ def _each_once(artifact: Artifact) -> list[Content]:
 
 def _in_media_order(manifest: Manifest, steps: Sequence[Step]) -> list[Step]:
     def place(step: Step) -> tuple[int, int]:
-        first = manifest.blob[step.content.digest].parts[0]
-        return (first.chunk, first.offset)
+        first = next(iter(manifest.blob[step.content.digest].parts), None)
+        return (first.chunk, first.offset) if first else (0, 0)
 
     return sorted(steps, key=place)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bundle.options import emit, say
 from bundle.progress import counted, human
+from bundle.required import notes as left_out
 from bundle.upstream.show import spelt
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ def tree(sealed: Sealed, *, files: bool) -> None:
     say(f"signed by {sealed.signers} ({sealed.signers.threshold} needed)")
     if manifest.recipients:
         say(f"encrypted to {', '.join(digest.short for digest in manifest.recipients)}")
+    for text in left_out(manifest):
+        say(text)
     for artifact in manifest.artifacts:
         _artifact(artifact, files=files)
     total = sum(chunk.size for chunk in manifest.chunks)
@@ -153,7 +156,10 @@ def plan(made: Plan, *, as_json: bool) -> None:
         emit(document)
         return
     for row in document["artifacts"]:
-        state = "there already" if not row["send"] else f"send {human(row['send'])}"
+        copied = row.get("copy", 0)
+        words = [f"send {human(row['send'])}"] * bool(row["send"])
+        words += [f"copy {human(copied)} that is there"] * bool(copied)
+        state = ", ".join(words) or "there already"
         say(f"{row['kind']:9}{row['name']} -> {row['place']}  {state}")
     for note in made.notes:
         say(f"note: {note}")

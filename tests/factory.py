@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bundle.signature import PublicKey
+    from bundler.delta import Delta
     from bundler.signing import Signer
     from bundler.sources.base import OpenAt
 
@@ -192,6 +193,7 @@ def build(
     spec: bytes = b"spec",
     chunk_size: int = CHUNK,
     recipients: Sequence[PublicKey] = (),
+    delta: Delta | None = None,
 ) -> Bundle:
     """Export ``artifacts`` into ``folder/<name>``, and write ``folder/trust.json``.
 
@@ -202,7 +204,7 @@ def build(
     name = bundle_name(STREAM, sequence)
     with mock.patch.object(packing, "MIN_CHUNK", 1), mock.patch("os.fsync"):
         wanted = spread.parse(parity) if parity else None
-        options = Options((folder,), chunk_size, media, compress, wanted, tuple(recipients))
+        options = Options((folder,), chunk_size, media, compress, wanted, tuple(recipients), delta)
         plan = make(lock, options)
         created = instant.spell(instant.now())
         journal = Journal.open(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bundle.digest import Digest
     from bundle.manifest import Manifest
     from importer.ledger.shelf import Shelf
+    from importer.targets.held import Held
 
 
 WORKERS = 3
@@ -86,6 +87,7 @@ class Unprepared:
     """What a target is that needs no preparation, and has nothing to say beforehand."""
 
     workers = WORKERS
+    proves = True
 
     def preflight(self, _wants: Sequence[Want]) -> tuple[str, ...]:
         """Say nothing."""
@@ -107,6 +109,8 @@ class Target(Protocol):
     replaced: list[Replaced]
     workers: int
     """How many threads may send to it at once."""
+    proves: bool
+    """Whether what :meth:`has` finds was hashed, by the target or here; a store's note is none."""
 
     def check(self) -> None:
         """Reach the target and authenticate; raise :class:`bundle.errors.TargetError`."""
@@ -136,6 +140,10 @@ class Target(Protocol):
 
     def has(self, artifact: Artifact, content: Content) -> bool:
         """Whether the target holds this content already, where this artifact needs it."""
+        ...
+
+    def held(self, artifact: Artifact, content: Content) -> Held:
+        """Return a content that :meth:`has` has found, to be read back; nothing is read yet."""
         ...
 
     def put(

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import re
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bundle.digest import Digest
+from bundle.digest import BLOCK, Digest
 from bundle.errors import TargetError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 REGION = "us-east-1"
 """What stores that know no regions want in a signature."""
@@ -100,6 +104,26 @@ class Bucket:
         # Some stores give the names of metadata back in title case.
         notes = {str(k).lower(): str(v) for k, v in (answer.get("Metadata") or {}).items()}
         return int(answer.get("ContentLength", -1)), notes.get("sha256", "").lower()
+
+    @contextmanager
+    def stream(self, key: str, offset: int = 0) -> Iterator[Iterator[bytes]]:
+        """Yield the blocks of an object from ``offset`` on."""
+        asked = {"Range": f"bytes={offset}-"} if offset else {}
+        body = self.call("get_object", key, **asked)["Body"]
+        try:
+            yield self._blocks(body, key)
+        finally:
+            body.close()
+
+    def _blocks(self, body: Any, key: str) -> Iterator[bytes]:
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415  (start-up time)
+        from urllib3.exceptions import HTTPError  # noqa: PLC0415
+
+        try:
+            while block := body.read(BLOCK):
+                yield bytes(block)
+        except (BotoCoreError, HTTPError, OSError) as error:
+            raise self._failed(error, key) from None
 
     def read(self, key: str, limit: int) -> bytes | None:
         """Return a small object, or ``None`` when there is none."""

@@ -23,6 +23,7 @@ from bundle.errors import TargetError, VerificationError
 from importer.ledger.shelf import FolderShelf
 from importer.targets import layout, marker
 from importer.targets.base import Claim, Replaced, Unprepared, file_claims
+from importer.targets.held import Held
 from importer.targets.naming import Naming
 from importer.targets.tree import Tree, write_all
 
@@ -91,6 +92,16 @@ class Folder(Unprepared):
         """Whether the content lies verified where it will be published, or is ready to go there."""
         places = self._places(artifact, content)
         return not places or any(self._holds(path, content.digest, content.size) for path in places)
+
+    def held(self, artifact: Artifact, content: Content) -> Held:
+        """Return a file or a blob of the layout, to be read back."""
+        path = self._places(artifact, content)[0]
+        return Held(
+            content.digest,
+            content.size,
+            str(self._root / path),
+            lambda offset: self._tree.blocks(path, offset),
+        )
 
     def put(
         self, artifact: Artifact, content: Content, blob: Blob, on_bytes: Callable[[int], object]

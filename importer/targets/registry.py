@@ -11,6 +11,7 @@ from bundle.registry import Registry
 from importer.ledger.shelf import RegistryShelf
 from importer.targets import referrers
 from importer.targets.base import Claim, Replaced, Unprepared
+from importer.targets.held import Held
 from importer.targets.naming import Naming
 
 if TYPE_CHECKING:
@@ -84,6 +85,13 @@ class RegistryTarget(Unprepared):
             self._remember(content.digest, repository)
             return True
         return False
+
+    def held(self, artifact: Artifact, content: Content) -> Held:
+        """Return a blob of the artifact's repository, to be read back."""
+        repository = self._repository(artifact)
+        place = f"{self._host}/{repository}@{content.digest}"
+        opener = self._registry.opener(repository, content.descriptor)
+        return Held(content.digest, content.size, place, opener)
 
     def put(
         self, artifact: Artifact, content: Content, blob: Blob, on_bytes: Callable[[int], object]

@@ -10,6 +10,7 @@ from importer.ledger.shelf import BucketShelf
 from importer.targets import marker
 from importer.targets.base import Claim, Replaced, Unprepared, file_claims
 from importer.targets.bucket import AbsentError, Bucket, Store
+from importer.targets.held import Held
 from importer.targets.naming import Naming
 from importer.targets.uploads import Journal, Uploads
 
@@ -32,6 +33,8 @@ class S3(Unprepared):
     completes the uploads and writes the marker last. ``state`` is a folder of this host for the
     journal of uploads, so that another run can go on.
     """
+
+    proves = False
 
     def __init__(
         self,
@@ -74,6 +77,14 @@ class S3(Unprepared):
         """
         key = self._key(artifact, content)
         return not key or self._holds(key, content)
+
+    def held(self, artifact: Artifact, content: Content) -> Held:
+        """Return an object, to be read back: the SHA-256 in its metadata is only a claim."""
+        key = self._key(artifact, content)
+        place = f"s3://{self._bucket.store.bucket}/{key}"
+        return Held(
+            content.digest, content.size, place, lambda offset: self._bucket.stream(key, offset)
+        )
 
     def put(
         self, artifact: Artifact, content: Content, blob: Blob, on_bytes: Callable[[int], object]

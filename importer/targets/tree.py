@@ -128,6 +128,12 @@ class Tree:
             raise TargetError(f"{self.root / path} is longer than {limit} bytes")
         return data
 
+    @contextmanager
+    def blocks(self, path: str, offset: int = 0) -> Iterator[Iterator[bytes]]:
+        """Yield the blocks of a file from ``offset`` on."""
+        with self.opened(path) as handle:
+            yield _blocks(handle, start=offset)
+
     def sha256(self, path: str) -> str:
         """Return the hex digest of a file's bytes."""
         sha = hashlib.sha256()
@@ -172,8 +178,8 @@ def write_all(handle: int, block: bytes) -> None:
         view = view[os.write(handle, view) :]
 
 
-def _blocks(handle: int, limit: int | None = None) -> Iterator[bytes]:
-    offset = 0
+def _blocks(handle: int, limit: int | None = None, *, start: int = 0) -> Iterator[bytes]:
+    offset = start
     while limit is None or offset < limit:
         wanted = BLOCK if limit is None else min(BLOCK, limit - offset)
         block = os.pread(handle, wanted, offset)

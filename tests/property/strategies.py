@@ -11,11 +11,12 @@ from typing import Any
 from hypothesis import strategies as st
 
 from bundle import segments, ustar
-from bundle.artifact import Artifact, Content, path_fault
+from bundle.artifact import MANIFEST_ROLES, Artifact, Content, path_fault
 from bundle.chunks import Chunk, Inner, Part, StoredBlob, chunk_name, index_json, prefix
 from bundle.digest import Digest
 from bundle.manifest import File, Manifest, Medium, Previous, bundle_name
 from bundle.parity import Group, ParityFile, list_name, list_size, parity_name
+from bundle.required import REQUIRED, Base, BaseBundle
 from bundle.upstream.record import FINGERPRINT, KEY_NAME, METHODS, Proof, Record
 from bundler.lock import ORIGINS, Lock, LockedArtifact, LockedContent, Origin
 
@@ -168,7 +169,7 @@ def placed(
             Part(part.chunk, offsets[index, number], part.size, part.digest)
             for number, part in enumerate(blob_.parts)
         )
-        made.append(StoredBlob(blob_.digest, blob_.size, blob_.encoding, parts))
+        made.append(StoredBlob(blob_.digest, blob_.size, blob_.encoding, parts, blob_.bases))
     return made, [end + len(ustar.TRAILER) for end in ends]
 
 
@@ -213,6 +214,30 @@ def groups(
     return tuple(made)
 
 
+BASE_BUNDLES = st.builds(BaseBundle, text("[a-z0-9][a-z0-9-]{0,20}"), DIGESTS, DIGESTS)
+
+
+@st.composite
+def some_left_out(
+    draw: st.DrawFn, blobs: list[StoredBlob], found: tuple[Artifact, ...]
+) -> list[StoredBlob]:
+    """Return the blobs, some of them left out: none that an artifact has as a manifest."""
+    contents = [(content, artifact) for artifact in found for content in artifact.contents]
+    never = {content.digest for content, _ in contents if content.role in MANIFEST_ROLES}
+    made = []
+    for blob in blobs:
+        kinds = sorted({a.kind for content, a in contents if content.digest == blob.digest})
+        if blob.digest in never or not draw(st.booleans()):
+            made.append(blob)
+            continue
+        bases = tuple(
+            Base(draw(NAMES), kind, draw(REPOSITORIES), draw(TEXTS), draw(st.just("") | PATHS))
+            for kind in kinds
+        )
+        made.append(StoredBlob(blob.digest, blob.size, REQUIRED, (), bases))
+    return made
+
+
 @st.composite
 def manifests(draw: st.DrawFn) -> Manifest:
     """Return a consistent manifest, whose packing no writer of ours would choose."""
@@ -222,6 +247,8 @@ def manifests(draw: st.DrawFn) -> Manifest:
     sizes = {content.digest: content.size for a in found for content in a.contents}
     chunks = draw(st.integers(1, 3)) if sizes else draw(st.integers(0, 2))
     blobs = [draw(stored(digest, size, chunks)) for digest, size in sizes.items()]
+    blobs = draw(some_left_out(blobs, found))
+    builds_on = draw(st.lists(BASE_BUNDLES, min_size=1, max_size=2))
     order = draw(
         st.permutations([(b, p) for b, it in enumerate(blobs) for p in range(len(it.parts))])
     )
@@ -264,6 +291,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
         previous=draw(st.none() | st.builds(Previous, st.integers(1, 2**53 - 1), DIGESTS)),
         parity=protected,
         recipients=tuple(recipients),
+        bases=tuple(builds_on) if any(blob.bases for blob in blobs) else (),
     )
 
 

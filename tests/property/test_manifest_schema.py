@@ -34,6 +34,7 @@ BEYOND_SCHEMAS = re.compile(
     r"|only a manifest or an index has tags|both a file and a folder|normal form C"
     r"|which is not listed, or in two groups|of another size, or on a medium|', not 'prod"
     r"|needs a block list of its size|do not say the same|is encrypted, or not, unlike the bundle"
+    r"|which no base of|leaves out a manifest"
     r"|not strict JSON: (integer out of range|not an integer)"
 )
 """Faults that tie one place of the document to another, Unicode, and numbers in unknown fields."""

@@ -1,0 +1,104 @@
+"""What the next bundle may leave out: blobs that receipts say the high side has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bundle.artifact import MANIFEST_ROLES
+from bundle.errors import UsageError
+from bundle.required import SMALLEST, Base, BaseBundle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from bundle.artifact import Artifact, Content
+    from bundle.digest import Digest
+    from bundle.receipt import Signed
+    from bundler.lock import Lock
+
+
+@dataclass(frozen=True)
+class Delta:
+    """The blobs to leave out, each with where the high side has it; and the imports behind that."""
+
+    omitted: Mapping[Digest, tuple[Base, ...]]
+    bases: tuple[BaseBundle, ...]
+
+
+def make(lock: Lock, receipts: Sequence[Signed]) -> Delta:
+    """Return what ``lock`` need not bring: pure data, the same for the same lock and receipts.
+
+    A blob is left out only when for each kind of artifact that needs it an artifact of that kind
+    has it: kinds go to targets of their own. Manifests always travel, for they are what is signed
+    upstream; so does what is small, and what no target stores (the OCI frame around files). Raises
+    :class:`UsageError` for the receipt of another stream.
+    """
+    for found in receipts:
+        if (stream := found.receipt.bundle.stream) != lock.stream:
+            raise UsageError(
+                f"the receipt of {found.receipt.bundle.name} is of the stream {stream}, "
+                f"and this spec's is {lock.stream}",
+                hint="take one of the last import of this stream",
+            )
+    held = _held(receipts)
+    omitted: dict[Digest, tuple[Base, ...]] = {}
+    for digest, kinds in _needed(locked.artifact for locked in lock.artifacts).items():
+        if all((kind, digest) in held for kind in kinds):
+            omitted[digest] = tuple(held[kind, digest] for kind in sorted(kinds))
+    used = {(base.artifact, base.kind) for bases in omitted.values() for base in bases}
+    return Delta(omitted, tuple(dict.fromkeys(_bundles(receipts, used))))
+
+
+def _held(receipts: Sequence[Signed]) -> dict[tuple[str, Digest], Base]:
+    """Return where the high side has each blob; by the newest receipt, then by name."""
+    found: dict[tuple[str, Digest], Base] = {}
+    for signed in sorted(receipts, key=_newest_first):
+        entries = sorted(signed.receipt.held, key=lambda entry: entry.artifact.name)
+        for artifact in (entry.artifact for entry in entries):
+            for content in _stored(artifact):
+                base = Base(
+                    artifact.name,
+                    artifact.kind,
+                    artifact.repository,
+                    artifact.version,
+                    content.path,
+                )
+                found.setdefault((artifact.kind, content.digest), base)
+    return found
+
+
+def _newest_first(signed: Signed) -> tuple[int, int, str]:
+    one = signed.receipt.bundle
+    return (-one.epoch, -one.sequence, signed.digest)
+
+
+def _needed(artifacts: Iterable[Artifact]) -> dict[Digest, set[str]]:
+    """Return the kinds that need each blob that could be left out."""
+    found: dict[Digest, set[str]] = {}
+    never: set[Digest] = set()
+    for artifact in artifacts:
+        may = {content.digest for content in _stored(artifact)}
+        for content in artifact.contents:
+            if content.digest in may:
+                found.setdefault(content.digest, set()).add(artifact.kind)
+            else:
+                never.add(content.digest)
+    return {digest: kinds for digest, kinds in sorted(found.items()) if digest not in never}
+
+
+def _stored(artifact: Artifact) -> Iterator[Content]:
+    """Yield what every target of the artifact's kind stores, and is worth leaving out."""
+    has_files = any(artifact.files)
+    for content in artifact.contents:
+        if content.role in MANIFEST_ROLES or content.size < SMALLEST:
+            continue
+        if not has_files or content.role == "file":
+            yield content
+
+
+def _bundles(receipts: Sequence[Signed], used: set[tuple[str, str]]) -> Iterator[BaseBundle]:
+    for signed in sorted(receipts, key=_newest_first):
+        one = signed.receipt
+        if any((entry.artifact.name, entry.artifact.kind) in used for entry in one.held):
+            yield BaseBundle(one.bundle.name, one.bundle.manifest, signed.digest)
