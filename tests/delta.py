@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bundle.digest import Digest
 from bundle.receipt import unproved
 from bundler import delta
 from bundler.lock import Lock
@@ -56,6 +57,6 @@ def whole(folder: Path) -> Bundle:
 def since(folder: Path, *receipts: Path, sequence: int = 2) -> Bundle:
     """Export the second bundle as a delta against receipts."""
     found = [unproved(path.read_bytes(), what=path.name) for path in receipts]
-    lock = Lock(factory.STREAM, factory.Digest.of(b"spec"), second(factory.Contents()))
+    lock = Lock(factory.STREAM, Digest.of(b"spec"), second(factory.Contents()))
     made = delta.make(lock, found)
     return factory.build(folder, second, sequence=sequence, chunk_size=CHUNK, delta=made)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bundle.required import REQUIRED
-from bundler import delta as deltas
+from bundle.required import REQUIRED, SMALLEST
 from tests import delta, factory
 from tests.refusals.table import dray
 
@@ -196,7 +195,7 @@ def test_manifests_and_small_blobs_and_the_frame_around_files_always_travel(
     roles = {c.digest: c for a in manifest.artifacts for c in a.contents}
     out = [roles[blob.digest] for blob in manifest.blobs if blob.encoding == REQUIRED]
     assert {content.role for content in out} == {"layer", "file"}
-    assert min(content.size for content in out) >= deltas.SMALLEST
+    assert min(content.size for content in out) >= SMALLEST
 
 
 def test_json_of_the_plan_says_what_is_copied(pair: tuple[Bundle, Bundle]) -> None:
