@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.sabotage.edit import Sabotage
+from tests.sabotage.memory import MEMORY
 
 DOCUMENTS = (
     Sabotage("bundle/decode.py", "bytes are more than the"),
@@ -221,4 +222,14 @@ PUBLISHERS = (
     Sabotage("importer/session.py", "raise judged.refused", "pass", tests=_PUBLISHED),
 )
 
-CHECKS = (*DOCUMENTS, *SIGNATURES, *PUBLISHERS, *ENCRYPTION, *GEOMETRY, *BYTES, *SERVERS, *TARGETS)
+CHECKS = (
+    *DOCUMENTS,
+    *SIGNATURES,
+    *MEMORY,
+    *PUBLISHERS,
+    *ENCRYPTION,
+    *GEOMETRY,
+    *BYTES,
+    *SERVERS,
+    *TARGETS,
+)
