@@ -21,8 +21,12 @@ MEMORY = (
     Sabotage("importer/ledger/book.py", "was cut back while it was in use", tests=_CHAIN),
     Sabotage("importer/ledger/book.py", "Standings().learn(made)", "pass", tests=_CHAIN),
     Sabotage("importer/ledger/book.py", "with suppress(OSError):", "while False:", tests=_CHAIN),
-    Sabotage("importer/ledger/book.py", "**known.opening()", "**Standings().opening()"),
-    Sabotage("importer/ledger/mirror.py", 'if f"{head.ledger}.json" != name', "if False"),
+    Sabotage(
+        "importer/ledger/book.py", "**known.opening()", "**Standings().opening()", tests=_CHAIN
+    ),
+    Sabotage(
+        "importer/ledger/mirror.py", 'if f"{head.ledger}.json" != name', "if False", tests=_CHAIN
+    ),
     Sabotage(
         "importer/ledger/mirror.py",
         "if head.ledger != ledger.chain.name or",

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bundle import instant
 from bundle.digest import Digest
 from bundle.errors import NotTrusted, UsageError
 from importer.ledger import entry as kinds
 from importer.ledger.book import HEAD, Ledger
-from importer.ledger.chain import Chain
+from importer.ledger.chain import BrokenChain, Chain
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+WHEN = instant.parse("2026-06-01T12:00:00Z")
 MANIFEST = str(Digest.of(b"manifest"))
 
 
@@ -261,3 +263,19 @@ def test_copies_are_continued_or_not(ledger: Ledger) -> None:
     assert ledger.chain.begins_with(earlier)
     assert ledger.chain.begins_with(Chain())
     assert not earlier.begins_with(ledger.chain)
+
+
+def test_numbers_go_one_by_one_even_in_a_chain_that_somebody_made() -> None:
+    first = kinds.compose(1, kinds.FIRST, WHEN, kinds.OPENED, {})
+    for number, kind, says in (
+        (3, "note", "line 2 has the number 3"),
+        (1, "note", "line 2 has the number 1"),
+        (2, kinds.OPENED, "line 2 opens a ledger"),
+    ):
+        second = kinds.compose(number, first.digest, WHEN, kind, {})
+        with pytest.raises(BrokenChain, match=says) as caught:
+            Chain().extend(first.line + b"\n" + second.line + b"\n")
+        assert caught.value.good == (first,)
+    lone = kinds.compose(1, kinds.FIRST, WHEN, "note", {})
+    with pytest.raises(BrokenChain, match="line 1 does not open the ledger"):
+        Chain().extend(lone.line + b"\n")
