@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from importer.serve.answer import Registry
     from importer.serve.passwords import Passwords
 
-CONNECTIONS = 128
-"""Clients at once; containerd opens about ten for one image."""
+CONNECTIONS = 64
+"""Connections at once, of 8 MB each at most; containerd opens about ten for one image."""
 PATIENCE = 30.0
 """Seconds for a request's head, and for the next request on a connection."""
 SENDING = 60.0

@@ -178,6 +178,32 @@ TARGETS = (
     Sabotage("importer/targets/tree.py", "is not a regular file"),
 )
 
+_SERVED = ("tests/importer/serve",)
+SERVED = (
+    Sabotage(
+        "importer/serve/store.py",
+        "if hashlib.sha256(segment).digest() != table[number * _SIZE : (number + 1) * _SIZE]:",
+        "if False:",
+        tests=_SERVED,
+    ),
+    Sabotage(
+        "importer/serve/catalogue.py",
+        'f"{namespace}/{name}" if namespace else name',
+        "name",
+        tests=_SERVED,
+    ),
+    Sabotage(
+        "importer/serve/passwords.py",
+        "if same and user in self.users:",
+        "if user in self.users:",
+        tests=_SERVED,
+    ),
+    Sabotage("importer/serve/request.py", "a body is never taken", tests=_SERVED),
+    Sabotage(
+        "importer/serve/command.py", "can be reached from other hosts, and there", tests=_SERVED
+    ),
+)
+
 _COSIGN = ("tests/bundle/upstream/test_cosign.py",)
 _EVIDENCE = ("tests/bundle/upstream/test_evidence.py",)
 _PROV = ("tests/bundle/upstream/test_prov.py",)
@@ -232,4 +258,5 @@ CHECKS = (
     *BYTES,
     *SERVERS,
     *TARGETS,
+    *SERVED,
 )
