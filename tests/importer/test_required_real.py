@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +11,8 @@ from tests.refusals.table import dray
 from tests.servers import rclone
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.servers.registry import Registry
 
 
