@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.server
 TOOLS = (
-    *("sh", "openssl", "sha256sum", "tar", "cat", "cut", "grep", "mkdir", "rm", "rmdir"),
+    *("sh", "openssl", "sha256sum", "tar", "cat", "cut", "grep", "mkdir", "rm", "rmdir", "tr"),
     *("basename",),
 )
 TO = ("--encrypt-to", "ops.encrypt-to")
