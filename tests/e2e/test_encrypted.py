@@ -195,7 +195,7 @@ def test_the_commands_of_the_readme_open_it(
         done = subprocess.run(
             ["/bin/sh", "-c", script],
             cwd=bundle,
-            env={"PATH": path},
+            env={"PATH": path, "LAYOUT": "layout"},  # each line in a shell of its own
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
