@@ -91,3 +91,10 @@ def test_python_files_are_short_or_say_why_not() -> None:
 
 def test_no_file_is_named_for_nothing() -> None:
     assert [str(path.relative_to(ROOT)) for path in tracked() if path.name in VAGUE] == []
+
+
+def test_decisions_are_numbered_once_each_and_without_gaps() -> None:
+    decisions = sorted((ROOT / "docs" / "adr").glob("*.md"))
+    assert [int(path.name[:4]) for path in decisions] == list(range(1, len(decisions) + 1))
+    titles = [path.read_text(encoding="utf-8").split(".", 1)[0] for path in decisions]
+    assert titles == [f"# {number}" for number in range(1, len(decisions) + 1)]

@@ -66,7 +66,7 @@ class Naming:
 
     ``layout`` ``nim`` names objects as a NIM looks for them in its mirror (NVIDIA NIM docs,
     "Repository Override"): each by its percent-encoded source, in no folder. ``nim-cache`` is the
-    folder at a NIM's ``NIM_CACHE_PATH`` (docs/adr/0011-nim-cache.md).
+    folder at a NIM's ``NIM_CACHE_PATH`` (docs/adr/0016-nim-cache.md).
 
     ``project`` is for a whole Harbor, which has no prefix: what no rule names goes there, while a
     rule names the project too.
