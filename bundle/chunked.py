@@ -105,7 +105,7 @@ class ChunkedUpload:
         if answer.status not in {200, 204}:
             return None
         offset = _told(answer)
-        if not session.offset <= offset <= self._descriptor.size:
+        if offset > self._descriptor.size:
             return None
         return Session(self._uploads.following(answer), offset)
 

@@ -158,6 +158,21 @@ def test_a_session_that_is_no_good_is_left_and_the_blob_begun_anew(
     assert remembered.known == {}
 
 
+@pytest.mark.parametrize(("told", "begun"), [(500, 0), (1500, 0), (len(BLOB) + 1, 1)])
+def test_a_session_is_gone_on_with_from_where_the_registry_says(
+    clients: Clients, server: Faulty, told: int, begun: int
+) -> None:
+    chunks = Chunks(server, limit=300_000)
+    chunks.sessions["old"] = bytearray((BLOB + b"more")[:told])
+    known = Session(f"{server.url}/v2/{REPO}/blobs/uploads/old?at=1000", 1000)
+    remembered = Remembered({f"{server.host}/{REPO}@{LAYER.digest}": known})
+    registry = Registry(server.host, clients(error=TargetError), sessions=remembered)
+    registry.put_blob(REPO, LAYER, Source())
+    assert chunks.stored == {LAYER.digest: BLOB}
+    assert chunks.begun == begun
+    assert chunks.count("PUT") == 1
+
+
 def test_a_session_with_other_bytes_is_left_and_the_blob_begun_anew(
     clients: Clients, server: Faulty
 ) -> None:
