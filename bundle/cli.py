@@ -14,17 +14,37 @@ from bundle.errors import EXIT_CODES, DrayError, UsageError
 from bundle.options import begin, emit, fail, merge
 
 _ON = frozenset({"1", "true", "t", "yes", "y", "on"})
-ORDER = ["init", "keygen", "lock", "export", "sign", "inspect", "verify", "repair", "import"]
-ORDER += ["serve", "kit", "receipt", "status", "trust", "ledger"]
+SIDES = {
+    "Low side": ("init", "adopt", "doctor", "lock", "export", "sign", "policy", "kit"),
+    "High side": ("verify", "import", "repair", "serve", "status", "ledger", "harbor"),
+    "Either side": ("inspect", "keygen", "trust", "receipt"),
+}
+"""Where each command is used, in the order of use."""
+ORDER = [name for names in SIDES.values() for name in names]
 
 
 class Group(click.Group):
-    """Lists the commands in the order in which they are used."""
+    """Lists the commands by side, in the order in which they are used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names, in the order of use."""
+        """Return the names, in the order of use; those of no side come last."""
         names = super().list_commands(ctx)
         return sorted(names, key=lambda name: (name not in ORDER, *_place(name)))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a section for each side of which there are commands."""
+        left = dict.fromkeys(self.list_commands(ctx))
+        for side, names in (*SIDES.items(), ("Others", tuple(left))):
+            rows = [
+                (name, command.get_short_help_str(formatter.width - 14))
+                for name in names
+                if name in left and (command := self.get_command(ctx, name))
+            ]
+            for name, _text in rows:
+                del left[name]
+            if rows:
+                with formatter.section(side):
+                    formatter.write_dl(rows)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the exit codes."""
@@ -38,10 +58,7 @@ def _place(name: str) -> tuple[int, str]:
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(bundle.__version__, prog_name="dray")
 def dray() -> None:
-    """Carry NVIDIA NGC content across an air gap: pinned, signed, checkable by anyone.
-
-    Low side: init, keygen, lock, export, sign. High side: verify, repair, import. Either: inspect.
-    """
+    """Carry NVIDIA NGC content across an air gap: pinned, signed, checkable by anyone."""
 
 
 def build() -> click.Group:
