@@ -62,7 +62,7 @@ class Job:
 
     def go_on(self, folder: Path, expected: Path) -> None:
         """Run the killed export again and check all that is promised of it."""
-        before, asked = done_before(folder), len(self.upstream.registry.requests())
+        before, asked = done_before(folder), self.upstream.registry.settled()
         self.desk.dray(*self.arguments(folder))
         again = blob_gets(self.upstream.registry, asked, self.upstream.prefix)
         assert not before & again.keys(), "finished blobs were transferred again"

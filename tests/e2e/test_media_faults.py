@@ -85,7 +85,7 @@ def test_a_disk_that_fills_up_is_named_and_the_export_goes_on_when_there_is_room
         assert "free some space and run again" in said.err
         assert not list(drive.rglob("*.manifest.json"))
         (drive / "ballast").unlink()
-        done, asked = done_in(drive), len(upstream.registry.requests())
+        done, asked = done_in(drive), upstream.registry.settled()
         desk.export(drive, *options)
         assert not done & blob_gets(upstream.registry, asked, upstream.prefix).keys()
         desk.verify(drive)
@@ -98,7 +98,7 @@ def test_space_is_checked_before_the_first_byte(
 ) -> None:
     upstream.image("app", 6 * MIB)
     desk.lock(upstream.name("app:1.0"))
-    asked = len(upstream.registry.requests())
+    asked = upstream.registry.settled()
     with mounted(tmp_path / "drive", 4 * MIB) as drive:
         said = desk.export(drive, code=2)
         assert "fewer than the export needs" in said.err

@@ -163,7 +163,7 @@ def test_the_command_that_verify_names_makes_the_chunk_again(
     wanted = "dray export SPEC --chunks 2 --of prod-000001.manifest.json --to DIR"
     assert wanted in said.err
     assert wanted in desk.dray("repair", tmp_path / "out", code=3).err
-    asked = len(upstream.registry.requests())
+    asked = upstream.registry.settled()
     manifest = next((tmp_path / "out").rglob("*.manifest.json"))
     desk.dray("export", "dray.yaml", "--chunks", "2", "--of", manifest, "--to", tmp_path / "again")
     assert len(blob_gets(upstream.registry, asked, upstream.prefix)) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 import uuid
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -57,6 +58,17 @@ class Registry:
         """Return method, path with query, and status of every request answered so far."""
         found = _ACCESS.finditer(self.log.read_text(errors="replace"))
         return [(m["method"], m["path"], int(m["status"])) for m in found]
+
+    def settled(self) -> int:
+        """Return how many requests were answered, once the answers to a killed client are logged.
+
+        The log has a request when its answer has ended, which may be after its client has.
+        """
+        count = -1
+        while count != (now := len(self.requests())):
+            count = now
+            time.sleep(0.15)
+        return count
 
     def docker_config(self) -> str:
         """Return the text of a ``config.json`` that holds this registry's credentials."""
