@@ -105,6 +105,10 @@ class NotFound(SourceError):
     """The upstream answered, and says that the thing does not exist."""
 
     kind = "not-found"
+    usual_hint = (
+        "it was never there, is gone, or is not shown to this login: mind the spelling, and look at"
+        " what there is"
+    )
 
 
 class TargetError(TransferError):

@@ -110,8 +110,11 @@ def test_what_is_not_there_is_not_found_on_the_low_side_alone(
     low: Registry, high: Registry, server: Faulty
 ) -> None:
     server.answers(error(404, "MANIFEST_UNKNOWN", "manifest unknown"))
-    with pytest.raises(NotFound, match=r"has no manifest v1 \(404 MANIFEST_UNKNOWN: manifest unk"):
+    with pytest.raises(
+        NotFound, match=r"has no manifest v1 \(404 MANIFEST_UNKNOWN: manifest unk"
+    ) as missing:
         low.manifest(REPO, "v1")
+    assert "mind the spelling" in missing.value.hint
     with pytest.raises(TargetError):
         high.manifest(REPO, "v1")
     assert high.has_manifest(REPO, "v1") is None
