@@ -232,8 +232,10 @@ def test_the_highest_sequence_is_the_one_that_twelve_digits_hold() -> None:
 
 def test_more_parts_than_five_digits_number_are_refused() -> None:
     part = SAMPLE.to_dict()["blobs"][0]["parts"][0]
-    parts = schemas.load("manifest")["$defs"]["blob"]["properties"]["parts"]
-    assert parts["maxItems"] == 99_999
+    blob = schemas.load("manifest")["$defs"]["blob"]
+    assert blob["properties"]["parts"]["maxItems"] == 99_999
+    assert blob["else"]["properties"]["parts"]["minItems"] == 1, "what is carried has a part"
+    assert blob["then"]["properties"]["parts"]["maxItems"] == 0, "what is left out has none"
     document = SAMPLE.to_dict()
     document["blobs"][0]["parts"] = [part] * 100_000
     found = read(json.dumps(document).encode())
