@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import unquote
 
+from bundle import reference
 from bundle.artifact import PLATFORM, TAG, path_fault
 from bundle.decode import Fields
 from bundle.digest import Digest
-from bundler import ngcnames, nimprofiles, reference
-from bundler.reference import NamingError
+from bundle.reference import NamingError
+from bundler import ngcnames, nimprofiles
 from bundler.tagpattern import TagPattern
 
 if TYPE_CHECKING:
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 
     from bundle.decode import Path
     from bundle.errors import UsageError
+    from bundle.reference import Reference
     from bundle.strictyaml import Document
     from bundler.nimprofiles import Wanted
-    from bundler.reference import Reference
 
     NgcKind = Literal["model", "resource"]
     Platforms = tuple[str, ...] | Literal["all"]

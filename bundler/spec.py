@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
-from bundle import strictyaml
+from bundle import reference, strictyaml
 from bundle.decode import Fields, Key
 from bundle.digest import Digest
 from bundle.hosts import Host
 from bundle.manifest import STREAM
+from bundle.reference import NamingError
 from bundle.upstream import policy as policies
-from bundler import entries, reference
+from bundler import entries
 from bundler.entries import (
     ChartEntry,
     Context,
@@ -23,7 +24,6 @@ from bundler.entries import (
     NgcEntry,
     NimEntry,
 )
-from bundler.reference import NamingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bundle import reference
 from bundle.decode import Fields
 from bundle.errors import UsageError
-from bundler import reference
-from bundler.reference import NamingError
+from bundle.reference import NamingError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bundle.charts import chart, helmprogram, manifests, rendering, valuefiles
 from bundle.errors import SourceError
-from bundler.discover import chart, helmprogram, manifests, rendering, valuefiles
 from bundler.discover.verdict import CARRY, SKIP, FoundImage, Judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from bundler.discover.chart import Scope
-    from bundler.discover.rendering import Rendered
+    from bundle.charts.chart import Scope
+    from bundle.charts.rendering import Rendered
     from bundler.spec import Nodes
 
 __all__ = ["CARRY", "SKIP", "FoundImage", "discover"]

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from bundle.charts import naming
 from bundle.errors import UsageError
-from bundler.discover import naming, suffix
-from bundler.reference import NamingError
+from bundle.reference import NamingError
+from bundler.discover import nodes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bundler.discover.manifests import Doubt
-    from bundler.discover.mentions import Mention
+    from bundle.charts.manifests import Doubt
+    from bundle.charts.mentions import Mention
     from bundler.spec import Nodes
 
 SKIP: Final = "skip"
@@ -121,8 +122,8 @@ class Judge:
         why = item.places[0]
         for kind in item.suffixes:
             try:
-                names = suffix.expand(item.name, kind, self.nodes, self.architectures)
-            except suffix.MissingNodes as fault:
+                names = nodes.expand(item.name, kind, self.nodes, self.architectures)
+            except nodes.MissingNodes as fault:
                 if carried:
                     missing.append(f"  {why}: {item.name} needs {fault}")
                 continue

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bundler.sources import plaintree, tgz
+from bundle import tgz
+from bundler.sources import plaintree
 
 if TYPE_CHECKING:
     import tarfile

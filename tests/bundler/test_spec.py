@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bundle import reference
 from bundle.digest import Digest
 from bundle.errors import UsageError
 from bundle.hosts import Host
 from bundle.upstream.policy import KeyEntry, Rule
-from bundler import reference, spec
+from bundler import spec
 from bundler.spec import ChartEntry, FileEntry, HfEntry, ImageEntry, NgcEntry, NimEntry, Spec
 from tests.bundler.specs import CUDA, HEAD, HEX, IMAGE, read
 

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bundle import reference
 from bundle.errors import UsageError
-from bundler import reference
 from bundler.discover import discover
 from bundler.spec import Nodes
 from fixtures.chartfiles import chart_yaml, dump, pack

@@ -12,9 +12,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import schemas
+from bundle import reference
 from bundle.errors import UsageError
 from bundle.upstream import policy
-from bundler import entries, nimprofiles, reference, spec
+from bundler import entries, nimprofiles, spec
 
 if TYPE_CHECKING:
     from bundler.spec import Spec

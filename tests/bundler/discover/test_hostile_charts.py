@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bundle.charts import helmprogram
 from bundle.errors import DrayError, SourceError, UsageError
-from bundler.discover import discover, helmprogram
+from bundler.discover import discover
 from bundler.spec import Nodes
 from fixtures.chartfiles import chart_yaml, pack
 from tests.bundler.discover.reading import NODES, READERS, carried, pod, read, small

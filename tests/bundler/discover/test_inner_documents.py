@@ -7,8 +7,8 @@ import time
 
 import pytest
 
+from bundle.charts.files import Files
 from bundle.errors import UsageError
-from bundler.discover.files import Files
 from tests.bundler.discover.reading import READERS, carried, pod, read, small
 
 CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata:\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bundler.discover import chart, helmprogram, helmyaml, rendering
+from bundle.charts import chart, helmprogram, helmyaml, rendering
 from tests.bundler.discover.reading import small
 from tests.servers.programs import require
 

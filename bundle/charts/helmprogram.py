@@ -11,8 +11,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bundler.discover import helmyaml
-from bundler.discover.rendering import KUBERNETES, RELEASE, Rendered
+from bundle.charts import helmyaml
+from bundle.charts.rendering import KUBERNETES, RELEASE, Rendered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

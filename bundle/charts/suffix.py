@@ -6,10 +6,9 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from bundler.discover.mentions import Path
-    from bundler.spec import Nodes
+    from bundle.charts.mentions import Path
 
 OS: Final = "os"
 PRECOMPILED: Final = "precompiled"
@@ -20,10 +19,6 @@ _GPU = frozenset({"ClusterPolicy", "NVIDIADriver"})
 _NETWORK = frozenset({"NicClusterPolicy", "NicNodePolicy"})
 _BY_OS = frozenset({"gds", "gdrcopy", "vgpuManager"})
 _KIND = re.compile(rf"^kind:\s*[\"']?({'|'.join(KINDS)})\b", re.MULTILINE)
-
-
-class MissingNodes(Exception):
-    """A key of the spec that the tags of an image need; the text names it and says what for."""
 
 
 def kinds_in(text: str) -> set[str]:
@@ -70,37 +65,6 @@ def _component(key: str | int, mapping: dict[str, Any], kinds: set[str]) -> str:
 
 def _driver(mapping: dict[str, Any]) -> str:
     return PRECOMPILED if mapping.get("usePrecompiled") is True else OS
-
-
-def expand(name: str, suffix: str, nodes: Nodes, architectures: Sequence[str]) -> list[str]:
-    """Return the names that nodes will ask for; a digest is left alone, as the operators do.
-
-    Raises :class:`MissingNodes` when the spec does not say what the nodes are.
-    """
-    if not suffix or "@" in name:
-        return [name]
-    if not nodes.os:
-        raise MissingNodes("nodes.os, such as [ubuntu22.04]: the operator appends it to the tag")
-    kernels: Sequence[str] = ("",)
-    if suffix in {PRECOMPILED, OFED_PRECOMPILED}:
-        kernels = nodes.kernels
-        if not kernels:
-            raise MissingNodes(
-                "nodes.kernels, such as [5.15.0-113-generic]: the driver is precompiled"
-            )
-    machines: Sequence[str] = ("",)
-    if suffix in {OFED, OFED_PRECOMPILED}:
-        machines = architectures
-        if not machines:
-            raise MissingNodes(
-                "platforms, such as [linux/amd64]: the operator appends the architecture"
-            )
-    return [
-        "-".join(part for part in (name, kernel, os, machine) if part)
-        for os in nodes.os
-        for kernel in kernels
-        for machine in machines
-    ]
 
 
 def inherited(document: Any) -> Any:

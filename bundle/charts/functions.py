@@ -8,9 +8,9 @@ import json
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-from bundler.discover import helmyaml, semver, textfunctions
-from bundler.discover.chart import merged
-from bundler.discover.engine import MARK, UNKNOWN, is_unknown, show
+from bundle.charts import helmyaml, semver, textfunctions
+from bundle.charts.chart import merged
+from bundle.charts.engine import MARK, UNKNOWN, is_unknown, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -6,7 +6,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from bundler.discover import archive, helmyaml
+from bundle.charts import archive, helmyaml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from bundler.discover import functions
-from bundler.discover.chart import text_of
-from bundler.discover.engine import STEPS, UNKNOWN, Engine
-from bundler.discover.files import Files
-from bundler.discover.template import TemplateError, parse
+from bundle.charts import functions
+from bundle.charts.chart import text_of
+from bundle.charts.engine import STEPS, UNKNOWN, Engine
+from bundle.charts.files import Files
+from bundle.charts.template import TemplateError, parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bundler.discover.chart import Scope
+    from bundle.charts.chart import Scope
 
 RELEASE: Final = "dray"
 """Name of the release that a chart is rendered for, by both readers."""

@@ -6,15 +6,15 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from bundler import reference
-from bundler.discover.chart import text_of
-from bundler.discover.engine import MARK
-from bundler.reference import NamingError
+from bundle import reference
+from bundle.charts.chart import text_of
+from bundle.charts.engine import MARK
+from bundle.reference import NamingError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bundler.reference import Reference
+    from bundle.reference import Reference
 
 REPOSITORY: Final = ("repository", "repo")
 REGISTRY: Final = ("registry", "imageRegistry")

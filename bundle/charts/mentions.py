@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from bundler.discover import helmyaml, naming, suffix
-from bundler.discover.engine import MARK
+from bundle.charts import helmyaml, naming, suffix
+from bundle.charts.engine import MARK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ _ARGUMENT = re.compile(r"--?([A-Za-z0-9_.-]+)=(.*)", re.DOTALL)
 class Mention:
     """A name at a place: ``values.yaml: driver.{repository,image,version}``.
 
-    ``suffix`` is what an operator appends (:mod:`bundler.discover.suffix`). ``loose`` is a name
+    ``suffix`` is what an operator appends (:mod:`bundle.charts.suffix`). ``loose`` is a name
     from values: a template may make something else of it.
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any, Final
 
-from bundler.discover import helmyaml
+from bundle.charts import helmyaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -7,15 +7,15 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from bundler.discover import helmyaml, naming, suffix
-from bundler.discover.chart import text_of
-from bundler.discover.engine import MARK
-from bundler.discover.mentions import Finder, Mention, Path, spell
+from bundle.charts import helmyaml, naming, suffix
+from bundle.charts.chart import text_of
+from bundle.charts.engine import MARK
+from bundle.charts.mentions import Finder, Mention, Path, spell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bundler.discover.rendering import Rendered
+    from bundle.charts.rendering import Rendered
 
 SAMPLES: Final = "alm-examples"
 """Annotation of a ClusterServiceVersion with sample resources, a JSON list (OLM)."""

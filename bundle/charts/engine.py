@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from bundler.discover.chart import text_of
-from bundler.discover.files import Files
-from bundler.discover.helmyaml import Number
-from bundler.discover.template import TemplateError, parse
+from bundle.charts.chart import text_of
+from bundle.charts.files import Files
+from bundle.charts.helmyaml import Number
+from bundle.charts.template import TemplateError, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bundler.discover.template import Node, Pipe, Term
+    from bundle.charts.template import Node, Pipe, Term
 
     Function = Callable[..., Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bundler.sources import tgz
+from bundle import tgz
 
 if TYPE_CHECKING:
     import tarfile

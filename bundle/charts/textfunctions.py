@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from bundler.discover.engine import show
+from bundle.charts.engine import show
 
 if TYPE_CHECKING:
     from collections.abc import Callable

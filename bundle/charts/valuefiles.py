@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bundler.discover import suffix
-from bundler.discover.mentions import Finder, Mention, Path, spell
+from bundle.charts import suffix
+from bundle.charts.mentions import Finder, Mention, Path, spell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bundler.discover.chart import Scope
+    from bundle.charts.chart import Scope
 
 
 def find(top: Scope) -> list[Mention]:
