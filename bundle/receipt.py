@@ -15,6 +15,7 @@ from bundle.decode import Fields, dump_json, parse_json
 from bundle.digest import Digest
 from bundle.errors import DrayError, NotTrusted, VerificationError
 from bundle.manifest import STREAM, TIME
+from bundle.rulings import Ending, Publishers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -106,7 +107,8 @@ class Receipt:
 
     ``by`` says on whose behalf: user, host, version of dray. ``only`` are the kinds that were asked
     for, all when empty; ``overrides`` maps rules that were let be to the reasons; ``unread`` are
-    copies of other hosts' ledgers that could not be read.
+    copies of other hosts' ledgers that could not be read. ``publishers`` is what a policy file
+    said, None without one; ``ending`` why the import was refused or did not come to its end.
     """
 
     bundle: Bundle
@@ -120,11 +122,21 @@ class Receipt:
     overrides: Mapping[str, str] = field(default_factory=dict)
     only: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    publishers: Publishers | None = None
+    ending: Ending | None = None
 
     @property
     def complete(self) -> bool:
         """Whether everything that was asked for is at its target."""
-        return all(entry.result in {*HELD, SKIPPED} for entry in self.entries)
+        done = all(entry.result in {*HELD, SKIPPED} for entry in self.entries)
+        return done and self.ending is None
+
+    @property
+    def outcome(self) -> str:
+        """One word: complete, partly (something failed), refused, failed or interrupted."""
+        if self.ending and not self.held:
+            return self.ending.outcome
+        return "complete" if self.complete else "partly"
 
     @property
     def held(self) -> tuple[Entry, ...]:
@@ -161,6 +173,10 @@ class Receipt:
         body["policy"] = {"overrides": overrides, "unread": list(self.unread)}
         if self.only:
             body["policy"]["only"] = list(self.only)
+        if self.publishers:
+            body["policy"]["publishers"] = self.publishers.to_dict()
+        if self.ending:
+            body["ending"] = self.ending.to_dict()
         body |= {"targets": list(self.targets), "bytes": dict(self.sizes)}
         return {**body, "artifacts": [entry.to_dict() for entry in self.entries]}
 
@@ -260,7 +276,11 @@ def _read(fields: Fields) -> Receipt:
         overrides={o.text("rule", limit=60): o.text("reason", limit=_TEXT) for o in overrides},
         only=policy.texts("only"),
         unread=policy.texts("unread"),
+        publishers=Publishers.read(policy.child("publishers")) if "publishers" in policy else None,
+        ending=Ending.read(fields.child("ending")) if "ending" in fields else None,
     )
+    if found.ending and found.ending.outcome == REFUSED and found.held:
+        raise fields.wrong("ending", "is a refusal, and something is loaded")
     names = [entry.artifact.name for entry in found.entries]
     if len(set(names)) != len(names):
         raise fields.wrong("artifacts", "names one twice")

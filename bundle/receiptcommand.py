@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bundle.options import FILE, Group, command, emit, option, say
+from bundle.progress import counted
 
 if TYPE_CHECKING:
     from bundle.receipt import Entry, Signed
+    from bundle.rulings import Publishers
     from bundle.signature import PublicKey
 
 _FILES = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -23,6 +25,16 @@ _pub = option(
     metavar="FILE",
     help="Public key (PEM) of a high side that signs receipts; repeatable.",
 )
+
+
+OUTCOMES = {
+    "complete": "complete",
+    "partly": "NOT COMPLETE",
+    "refused": "REFUSED",
+    "failed": "FAILED",
+    "interrupted": "INTERRUPTED",
+}
+"""How each outcome of an import is spelt for people."""
 
 
 @click.group("receipt", cls=Group, short_help="Show and verify what a high side says it loaded.")
@@ -65,7 +77,7 @@ def verify(files: tuple[Path, ...], pubs: tuple[Path, ...], *, as_json: bool) ->
 def _verdict(row: dict[str, Any]) -> str:
     if not row["ok"]:
         return f"BAD {row['file']}: {row['error']['message']}"
-    state = "complete" if row["complete"] else "NOT COMPLETE"
+    state = OUTCOMES[row["outcome"]]
     return f"{row['file']}: {row['bundle']} {state}, {row['ended']}, signed by {row['key'][:19]}"
 
 
@@ -97,7 +109,8 @@ def _print(found: Signed, *, all_contents: bool) -> None:
 
     made = found.receipt
     by = made.by.get("sudo") or made.by.get("user", "somebody")
-    what = f"imported {instant.spell(made.ended)} by {by} on {made.by.get('host', 'a host')}"
+    verb = "imported" if made.held else OUTCOMES[made.outcome]
+    what = f"{verb} {instant.spell(made.ended)} by {by} on {made.by.get('host', 'a host')}"
     say(f"{made.bundle.name}  {what}")
     say(f"receipt {found.digest}  {_proof(found)}")
     say(f"manifest {made.bundle.manifest}")
@@ -105,8 +118,21 @@ def _print(found: Signed, *, all_contents: bool) -> None:
     say(f"verified: signed by {', '.join(made.verified.signers)}{trust}")
     for rule, reason in made.overrides.items():
         say(f"OVERRIDDEN {rule}: {reason}")
+    if made.publishers:
+        _publishers(made.publishers)
+    if made.ending:
+        why = f"exit code {made.ending.exit_code}, {made.ending.rule}: {made.ending.error}"
+        say(f"{made.ending.outcome.upper()} {why}")
     for entry in made.entries:
         _entry(entry, all_contents=all_contents)
+
+
+def _publishers(said: Publishers) -> None:
+    good = said.required - len(said.failed)
+    what = f"{good} of {counted(said.required, 'artifact')} signed as required"
+    say(f"policy {said.file} {said.digest.short}: {what}")
+    for one in said.failed:
+        say(f"    {one.artifact}: {'; '.join(one.faults)}")
 
 
 def _proof(found: Signed) -> str:
@@ -145,7 +171,10 @@ def summary(found: Signed) -> dict[str, Any]:
     if found.key:
         body["key"] = str(found.key.fingerprint)
     ended = instant.spell(made.ended)
-    return {**body, "complete": made.complete, "ended": ended, "artifacts": counts}
+    body |= {"complete": made.complete, "outcome": made.outcome, "ended": ended}
+    if made.ending:
+        body["ending"] = made.ending.to_dict()
+    return {**body, "artifacts": counts}
 
 
 def read_keys(paths: tuple[Path, ...]) -> dict[str, PublicKey]:

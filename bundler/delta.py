@@ -41,6 +41,12 @@ def make(lock: Lock, receipts: Sequence[Signed]) -> Delta:
                 f"and this spec's is {lock.stream}",
                 hint="take one of the last import of this stream",
             )
+        if not found.receipt.held:
+            raise UsageError(
+                f"the receipt of {found.receipt.bundle.name} says that nothing was loaded "
+                f"({found.receipt.outcome})",
+                hint="take one of an import that was done: dray receipt list on the high side",
+            )
     held = _held(receipts)
     omitted: dict[Digest, tuple[Base, ...]] = {}
     for digest, kinds in _needed(locked.artifact for locked in lock.artifacts).items():

@@ -15,17 +15,20 @@ from bundle.errors import DrayError, NotTrusted
 from importer.ledger import entry as kinds
 from importer.ledger import mirror
 from importer.ledger.mirror import Mirrors
+from importer.receipts import ending
+from importer.receipts.ending import TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from bundle.rulings import Publishers
     from bundle.unseal import Sealed
     from importer.ledger.book import Ledger
     from importer.ledger.shelf import Shelf
     from importer.load import Outcome
 
-TEXT = 500
-"""Letters of an error that are kept in the ledger."""
+NAMES = 20
+"""Names of artifacts that an entry of the ledger has room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ class Admission:
     used: dict[str, str] = field(default_factory=dict)
     mirrors: Mirrors = field(default_factory=lambda: Mirrors((), {}))
     shelves: list[Shelf] = field(default_factory=list)
+    publishers: Publishers | None = None
+    """What a policy file said of the publishers' signatures, once it was asked."""
 
     def judge(self) -> str:
         """Apply the rules by what this host knows; return :func:`bundle.state.judge`'s verdict.
@@ -122,11 +127,12 @@ class Admission:
 
     # -- the record -------------------------------------------------------------------------------
 
-    def refuse(self, error: NotTrusted) -> None:
-        """Put a refusal on record, when a rule of this class is behind it."""
-        if error.case in _REMEMBERED:
-            about = {"rule": error.case, "error": error.message[:TEXT]}
-            self.ledger.append(kinds.REFUSED, **self._identity(), **about)
+    def refuse(self, error: DrayError) -> None:
+        """Put on record that the bundle was turned away before anything was sent, and why."""
+        self._note_policy()
+        why = ending.of(error)
+        about = {"rule": why.rule, "error": why.error}
+        self.ledger.append(kinds.REFUSED, **self._identity(), **about)
 
     def begin(self, targets: Sequence[str]) -> None:
         """Put on record that an import begins: first what was overridden, and a new trust file."""
@@ -134,6 +140,7 @@ class Admission:
             body = {"rule": rule, "reason": reason[:TEXT]}
             self.ledger.append(kinds.OVERRIDE, **self._identity(), **body)
         self._note_trust()
+        self._note_policy()
         signers = list(self.sealed.signers.names)
         rest: dict[str, Any] = {"signers": signers}
         rest |= {"targets": list(targets), "unread": list(self.mirrors.unread)}
@@ -163,6 +170,15 @@ class Admission:
         body |= {"epoch": self.sealed.signers.epoch, "sequence": manifest.sequence}
         return body | {"manifest": str(self.sealed.digest), "expires": manifest.expires}
 
+    def _note_policy(self) -> None:
+        """Put on record which policy file judged the publishers' signatures, and what it said."""
+        if (said := self.publishers) is None:
+            return
+        failed = [one.artifact[:TEXT] for one in said.failed]
+        body: dict[str, Any] = {"file": said.file[:TEXT], "policy": str(said.digest)}
+        body |= {"required": said.required, "failed": len(failed), "unsigned": failed[:NAMES]}
+        self.ledger.append(kinds.POLICY, **self._identity(), **body)
+
     def _note_trust(self) -> None:
         trust, stream = self.sealed.trust, self.sealed.manifest.stream
         seen = self.ledger.standings().of(stream).trust
@@ -175,9 +191,6 @@ class Admission:
             )
         body = {"change": "used", "version": trust.version, "trust": str(trust.digest)}
         self.ledger.append(kinds.TRUST, stream=stream, **body)
-
-
-_REMEMBERED = frozenset({state.REPLAY, state.FORK, state.EXPIRED, "old-trust", "mirror"})
 
 
 def _by_mirror(error: NotTrusted, claim: mirror.Claim) -> DrayError:

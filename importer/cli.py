@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,14 +22,15 @@ from importer.ledger.command import ledger
 from importer.ledger.status import status
 from importer.option import decrypt_option, override_options, policy_option
 from importer.receipts.command import receipt, receipt_options
+from importer.receipts.recording import on_record
 from importer.repair.command import repair
 from importer.serve.command import serve
 from importer.trust.command import trust as trust_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from importer.admission import Admission, Overrides
+    from importer.admission import Overrides
     from importer.load import Outcome
     from importer.receipts.command import Chosen
 
@@ -173,13 +174,13 @@ def load(  # noqa: PLR0913
 
     media, sealed, trusted = opening.unsealed(folders, trust, pub)
     admission = opening.admission(sealed, overrides)
-    with stoppable() as stop, _on_record(admission, write=not plan_only):
+    run = session.Session(admission, media, targets or ("warehouse",), only, quiet=as_json)
+    if not plan_only:
+        run.scribe = receipts.scribe(trusted, only)
+    record = nullcontext() if plan_only else on_record(run, as_json=as_json)
+    with stoppable() as run.stop, record:
         admission.judge()
-        recipient = opening.recipient(sealed, trusted, decrypt_key)
-        run = session.Session(admission, media, targets or ("warehouse",), only, stop)
-        run.quiet, run.recipient = as_json, recipient
-        if not plan_only:
-            run.scribe = receipts.scribe(trusted)
+        run.recipient = opening.recipient(sealed, trusted, decrypt_key)
         try:
             plan = run.plan(verify_first=verify_first, policy=policy)
             if plan_only:
@@ -188,20 +189,7 @@ def load(  # noqa: PLR0913
             outcome: Outcome = run.load(plan)
         finally:
             run.close()
-    failure = _error(outcome.raise_for_failures)
+    failure = outcome.failure()
     report.loaded(sealed, plan, outcome, run.targets, run.scribe, failure, as_json=as_json)
     if failure:
         raise failure
-
-
-@contextmanager
-def _on_record(admission: Admission, *, write: bool) -> Iterator[None]:
-    """Put what the rules refuse into the ledger."""
-    from bundle.errors import NotTrusted
-
-    try:
-        yield
-    except NotTrusted as error:
-        if write:
-            admission.refuse(error)
-        raise

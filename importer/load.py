@@ -48,8 +48,8 @@ class Outcome:
             "failures": failures,
         }
 
-    def raise_for_failures(self) -> None:
-        """Raise the worst failure: bytes before media before targets."""
+    def failure(self) -> DrayError | None:
+        """Return the worst failure: bytes before media before targets."""
         order: tuple[type[DrayError], ...] = (VerificationError, MediaIncomplete, DrayError)
         for kind in order:
             found = [(name, e) for name, e in self.failures.items() if isinstance(e, kind)]
@@ -59,7 +59,8 @@ class Outcome:
                 more = f" (and {others} more artifacts)" if others else ""
                 said = error.message
                 said = said if name in said else f"{name}: {said}"
-                raise type(error)(said + more, hint=error.hint)
+                return type(error)(said + more, hint=error.hint, case=error.case)
+        return None
 
 
 class Load:
@@ -84,6 +85,7 @@ class Load:
         self._send_all(first, self._send)
         self._send_all(again, self._share)
         if self.stop.is_set():
+            self.outcome.withheld = tuple(a.name for a in self.plan.artifacts)
             message = "interrupted: nothing was published"
             raise PartlyDone(message, hint="run the same command again: what was sent is kept")
         self._check_manifests()

@@ -189,7 +189,7 @@ def loaded(
                 "replaced": [
                     {"place": r.place, "before": r.before, "after": str(r.after)} for r in replaced
                 ],
-                "receipt": {"file": str(scribe.written), "signed": scribe.key is not None},
+                "receipt": scribe.told(),
                 **_error(failure),
             }
         )
@@ -212,4 +212,4 @@ def loaded(
         f"{human(outcome.uploaded)} sent, {human(outcome.shared)} shared between artifacts, "
         f"{human(outcome.present)} there already"
     )
-    say(f"receipt {scribe.path or scribe.written}" + ", not signed" * (scribe.key is None))
+    say(scribe.line())

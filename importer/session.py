@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from bundle.artifact import KINDS
-from bundle.errors import UsageError
+from bundle.errors import PartlyDone, UsageError
 from bundle.lockfile import held
 from bundle.options import warn
 from bundle.progress import bar
@@ -22,12 +23,12 @@ from importer.load import Load, Outcome
 from importer.receipts.writing import Scribe
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Sequence
     from pathlib import Path
 
     from bundle.artifact import Artifact
     from bundle.envelope import Recipient
+    from bundle.errors import DrayError
     from bundle.media import Media
     from bundle.unseal import Sealed
     from importer.admission import Admission
@@ -42,8 +43,8 @@ class Session:
     admission: Admission
     media: Media
     to: Sequence[str]
-    only: str
-    stop: threading.Event
+    only: str = ""
+    stop: threading.Event = field(default_factory=threading.Event)
     quiet: bool = False
     targets: list[Target] = field(default_factory=list)
     recipient: Recipient | None = None
@@ -91,6 +92,7 @@ class Session:
         judged = signedby.judge(policy, reader, artifacts)
         for pattern in judged.idle:
             warn(f"{policy}: require-signature: nothing here is called {pattern}")
+        self.admission.publishers = judged.for_the_record()
         if judged.refused:
             raise judged.refused
 
@@ -109,12 +111,26 @@ class Session:
             reader = Reader(self.sealed.manifest, self.media, self.recipient)
             workers = max(target.workers for target in self.targets)
             run = Load(plan, reader, stop=self.stop, on_bytes=on_bytes, workers=workers)
-            outcome = run.run()
-            receipt = self.scribe.write(self.admission, plan, outcome, self.only)
-            self.admission.note_receipt(receipt, is_signed=self.scribe.key is not None)
+            try:
+                outcome = run.run()
+            except PartlyDone as error:
+                receipt = self.scribe.write(self.admission, plan, run.outcome, error)
+                self.scribe.deliver(receipt)
+                raise
+            receipt = self.scribe.write(self.admission, plan, outcome, outcome.failure())
             self.admission.end(outcome)
         self.scribe.deliver(receipt)
         return outcome
+
+    def turn_away(self, error: DrayError) -> None:
+        """Put on record why nothing was loaded, when the import has not come to its own record.
+
+        Raises what writing it raises.
+        """
+        if self.scribe.written is None:
+            self.admission.refuse(error)
+            labels = [target.label for target in self.targets]
+            self.scribe.deliver(self.scribe.refuse(self.admission, error, labels))
 
     def close(self) -> None:
         """Let the targets go."""

@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING
 from bundle.errors import UsageError
 from bundle.options import say
 from bundle.progress import counted
+from bundle.rulings import Judgement, Publishers
 from bundle.upstream.check import Checker, load_keys, refusal
 from bundle.upstream.show import spelt
+from importer.ledger.book import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from bundle.artifact import Artifact, Content
+    from bundle.digest import Digest
     from bundle.errors import GateRefused
     from bundle.reader import Reader
     from bundle.upstream.check import Verdict
@@ -27,8 +30,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Judged:
-    """What a policy says: a verdict for each artifact, patterns that match none, the refusal."""
+    """What a policy says: a verdict for each artifact, patterns that match none, the refusal.
 
+    ``file`` and ``digest`` say which policy it was.
+    """
+
+    file: str
+    digest: Digest
     verdicts: Sequence[Verdict]
     idle: Sequence[str]
     refused: GateRefused | None
@@ -37,6 +45,18 @@ class Judged:
         """Return what ``--json`` prints."""
         rows = [verdict.to_dict() for verdict in self.verdicts]
         return {"artifacts": rows, "idle": list(self.idle)}
+
+    def for_the_record(self) -> Publishers:
+        """Return what goes into the receipt and the ledger."""
+        return Publishers(
+            file=plain(self.file),
+            digest=self.digest,
+            judgements=tuple(
+                Judgement(v.artifact.name, v.record, v.required, tuple(plain(list(v.faults))))
+                for v in self.verdicts
+            ),
+            idle=tuple(self.idle),
+        )
 
     def show(self) -> None:
         """Print who signed what, for people; the refusal is printed by whoever raises it."""
@@ -69,4 +89,6 @@ def judge(path: Path, reader: Reader, artifacts: Sequence[Artifact]) -> Judged:
 
     checker = Checker(policy, load_keys(policy), read)
     verdicts = [checker.check(artifact) for artifact in artifacts]
-    return Judged(verdicts, policy.idle(list(artifacts)), refusal(verdicts, str(path)))
+    assert policy.digest  # noqa: S101  (it was a file)
+    idle, refused = policy.idle(list(artifacts)), refusal(verdicts, str(path))
+    return Judged(path.name, policy.digest, verdicts, idle, refused)

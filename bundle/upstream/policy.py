@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from bundle import strictyaml
 from bundle.decode import Fields
+from bundle.digest import Digest
 from bundle.upstream.record import FINGERPRINT, KEY_NAME
 
 if TYPE_CHECKING:
@@ -57,11 +58,15 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """``keys`` and ``rules`` as written; ``max_severity`` is for whoever can tell one."""
+    """``keys`` and ``rules`` as written; ``max_severity`` is for whoever can tell one.
+
+    ``digest`` is that of the policy file's bytes, for the record; None when this was no file.
+    """
 
     keys: tuple[KeyEntry, ...] = ()
     rules: tuple[Rule, ...] = ()
     max_severity: str = ""
+    digest: Digest | None = field(default=None, compare=False)
 
     def __bool__(self) -> bool:
         return bool(self.keys or self.rules or self.max_severity)
@@ -80,7 +85,8 @@ KEYS = ("signing-keys", "require-signature", "max-severity")
 
 def load(path: Path) -> Policy:
     """Read a policy file; raise :class:`UsageError` with file, line and column."""
-    document = strictyaml.load(path, hint="docs/signatures.md has an example")
+    data = strictyaml.read(path, hint="docs/signatures.md has an example")
+    document = strictyaml.parse(data, name=str(path))
     fields = Fields(document.value, (), document.fault)
     fields.text("apiVersion", choices=[API_VERSION])
     fields.text("kind", choices=[KIND])
@@ -88,7 +94,7 @@ def load(path: Path) -> Policy:
     fields.done(("apiVersion", "kind", *KEYS))
     if not policy.rules:
         raise fields.fault((), "the policy requires nothing", "write require-signature: [PATTERN]")
-    return policy
+    return replace(policy, digest=Digest.of(data))
 
 
 def read(fields: Fields, document: strictyaml.Document, folder: Path) -> Policy:

@@ -152,9 +152,13 @@ def line(entry: Entry) -> str:
     texts = [entry.text(key) for key in ("bundle", "rule", "change", "stream", "reason", "error")]
     if entry.text("bundle"):
         texts.remove(entry.text("stream"))
+    if entry.body.get("unsigned"):
+        texts.append(f"{entry.body.get('failed')} not signed as {entry.text('file')} requires")
+    elif entry.text("policy"):
+        texts.append(f"signed as {entry.text('file')} requires")
     if isinstance(version := entry.body.get("version"), int):
         texts.insert(3, f"version {version}")
-    said = "  ".join(text for text in texts if text)
+    said = "  ".join(text.splitlines()[0] for text in texts if text)
     who = entry.text("sudo") or entry.text("user")
     start = f"{entry.number:>5}  {instant.spell(entry.when)}  {who:<10}  {entry.kind:<14}"
     return f"{start}{said}".rstrip()

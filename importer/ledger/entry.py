@@ -31,6 +31,7 @@ REFUSED = "refused"
 OVERRIDE = "override"
 TRUST = "trust"
 RECEIPT = "receipt"
+POLICY = "policy"
 MIRROR = "mirror"
 _OWN = ("mediaType", "number", "previous", "when", "kind")
 

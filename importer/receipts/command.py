@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bundle.options import FILE, FOLDER, Group, ask, command, emit, option, say, warn
-from bundle.receiptcommand import read_file, show, summary, verify
+from bundle.receiptcommand import OUTCOMES, read_file, show, summary, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,20 +26,23 @@ class Chosen:
     path: Path | None
     key: Path | None
 
-    def scribe(self, trust: Trust) -> Scribe:
-        """Return who writes it; raise :class:`bundle.errors.UsageError` for a key that is none."""
+    def scribe(self, trust: Trust, only: str = "") -> Scribe:
+        """Return who writes it; ``only`` are the kinds that are asked for.
+
+        Raises :class:`bundle.errors.UsageError` for a key that is none.
+        """
         from bundle.secretfile import RECEIPT, Passphrase  # noqa: PLC0415  (not for --help)
         from importer.receipts import signing  # noqa: PLC0415
         from importer.receipts.writing import Scribe  # noqa: PLC0415
 
         place = self.key or signing.find()
         if place is None:
-            return Scribe(None, self.path)
+            return Scribe(None, self.path, only)
         passphrase = Passphrase(ask=ask, variable=RECEIPT)
         key, warning = signing.load(place, trust, passphrase=passphrase)
         if warning:
             warn(warning)
-        return Scribe(key, self.path)
+        return Scribe(key, self.path, only)
 
 
 def receipt_options(function: Callable[..., None]) -> Any:
@@ -126,7 +129,7 @@ def listing(stream: str, *, as_json: bool) -> None:
 
 
 def _line(row: dict[str, Any]) -> str:
-    state = "complete" if row["complete"] else "NOT COMPLETE"
+    state = OUTCOMES[row["outcome"]]
     signed = "signed" if row["signed"] else "not signed"
     strange = "" if row["inLedger"] else "  NOT IN THE LEDGER"
     return f"{row['bundle']}  {row['ended']}  {state}, {signed}  {row['file']}{strange}"

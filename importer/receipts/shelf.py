@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from bundle.digest import Digest
 from bundle.durable import replace_file
 from bundle.errors import UsageError
+from bundle.lockfile import held
 from bundle.state import default_folder
 
 if TYPE_CHECKING:
@@ -23,8 +25,23 @@ def folder() -> Path:
     return default_folder() / FOLDER
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Keep other runs from writing a receipt; held until the ledger names the one that was written.
+
+    Raises :class:`UsageError`.
+    """
+    place = folder()
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot(place, error) from None
+    with held(place, name=".writing", wait=True):
+        yield
+
+
 def write(bundle: str, data: bytes, known: Container[str]) -> Path:
-    """Keep a receipt under the next number of its bundle, durably; the caller holds its stream.
+    """Keep a receipt under the next number of its bundle, durably; the caller is :func:`alone`.
 
     ``known`` are the digests that the ledger names. A last receipt that is none of them is what a
     run has left that was killed before the ledger had it: its number is used again. Raises
@@ -32,7 +49,6 @@ def write(bundle: str, data: bytes, known: Container[str]) -> Path:
     """
     place = folder()
     try:
-        place.mkdir(parents=True, exist_ok=True)
         found = sorted(item for item in _found(place) if item[0] == bundle)
         number = found[-1][1] if found else 0
         if not found or str(Digest.of(found[-1][2].read_bytes())) in known:

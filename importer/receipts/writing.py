@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from bundle import instant
 from bundle.receipt import (
@@ -18,44 +18,108 @@ from bundle.receipt import (
     Verified,
 )
 from importer.ledger.book import plain, who
+from importer.receipts import ending
+from importer.receipts.ending import TEXT
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
 
     from bundle.artifact import Artifact
+    from bundle.errors import DrayError
     from importer.admission import Admission
     from importer.load import Outcome
     from importer.plan import Plan
     from importer.receipts.signing import ReceiptKey
-
-LONGEST = 500
-"""Letters of an error that are kept."""
 
 
 @dataclass
 class Scribe:
     """Writes the receipt of one import. ``key`` None leaves it unsigned; ``path`` is a copy.
 
-    ``written`` is where it lies afterwards in the folder of receipts.
+    ``only`` are the kinds that were asked for. ``written`` is where it lies afterwards in the
+    folder of receipts: one import has one receipt.
     """
 
     key: ReceiptKey | None = None
     path: Path | None = None
+    only: str = ""
     began: datetime = field(default_factory=instant.now)
     written: Path | None = None
 
-    def write(self, admission: Admission, plan: Plan, outcome: Outcome, only: str) -> bytes:
-        """Write it, and return its bytes; raise :class:`bundle.errors.UsageError`."""
+    def write(
+        self,
+        admission: Admission,
+        plan: Plan,
+        outcome: Outcome,
+        error: DrayError | None,
+    ) -> bytes:
+        """Write what an import did, and put it on record; ``error`` is what it ended with.
+
+        Returns its bytes; raises :class:`bundle.errors.UsageError`.
+        """
+        made = self._blank(admission, error)
+        labels = dict.fromkeys(target.label for target in plan.routes.values())
+        sizes = {"uploaded": outcome.uploaded, "shared": outcome.shared}
+        sizes["present"] = outcome.present
+        entries = tuple(_entry(artifact, plan, outcome) for artifact in plan.manifest.artifacts)
+        made = replace(made, entries=entries, targets=tuple(plain(list(labels))), sizes=sizes)
+        if made.held and made.ending:  # what is loaded was not refused
+            made = replace(made, ending=replace(made.ending, outcome=FAILED))
+        return self._keep(admission, made)
+
+    def refuse(self, admission: Admission, error: DrayError, targets: Sequence[str]) -> bytes:
+        """Write that nothing was loaded, and why, and put it on record; as :meth:`write`."""
+        text = plain(error.message[:TEXT]) if ending.result(error) == FAILED else ""
+        entries = tuple(
+            Entry(artifact, ending.result(error), error=text)
+            for artifact in admission.sealed.manifest.artifacts
+        )
+        made = self._blank(admission, error)
+        return self._keep(
+            admission, replace(made, entries=entries, targets=tuple(plain(list(targets))))
+        )
+
+    def _blank(self, admission: Admission, error: DrayError | None) -> Receipt:
+        kinds = {part.strip() for part in self.only.split(",") if part.strip()}
+        return Receipt(
+            bundle=_bundle(admission),
+            verified=_verified(admission),
+            began=self.began,
+            ended=instant.now(),
+            by=plain(who()),
+            targets=(),
+            entries=(),
+            sizes={},
+            overrides=plain(dict(admission.used)),
+            only=tuple(sorted(plain(list(kinds)))),
+            unread=tuple(plain(list(admission.mirrors.unread))),
+            publishers=admission.publishers,
+            ending=ending.of(error) if error else None,
+        )
+
+    def _keep(self, admission: Admission, receipt: Receipt) -> bytes:
         from bundle import dsse  # noqa: PLC0415  (not for --help)
         from bundle.receipt import PAYLOAD_TYPE  # noqa: PLC0415
         from importer.receipts import shelf  # noqa: PLC0415
 
-        made = compose(admission, plan, outcome, began=self.began, only=only).to_bytes()
+        made = receipt.to_bytes()
         data = self.key.seal(made) if self.key else dsse.Envelope(PAYLOAD_TYPE, made).to_bytes()
-        known = admission.ledger.receipts()
-        self.written = shelf.write(admission.sealed.manifest.name, data, known)
+        with shelf.alone():
+            admission.ledger.refresh()
+            known = admission.ledger.receipts()
+            self.written = shelf.write(receipt.bundle.name, data, known)
+            admission.note_receipt(data, is_signed=self.key is not None)
         return data
+
+    def told(self) -> dict[str, Any]:
+        """Return what ``--json`` prints of it."""
+        return {"file": str(self.written), "signed": self.key is not None}
+
+    def line(self) -> str:
+        """Return where it lies, for people."""
+        return f"receipt {self.path or self.written}" + ", not signed" * (self.key is None)
 
     def deliver(self, data: bytes) -> None:
         """Write the copy that was asked for; raise :class:`bundle.errors.UsageError`."""
@@ -63,31 +127,6 @@ class Scribe:
 
         if self.path:
             shelf.copy(data, self.path)
-
-
-def compose(
-    admission: Admission, plan: Plan, outcome: Outcome, *, began: datetime, only: str = ""
-) -> Receipt:
-    """Return the receipt of what an import did."""
-    manifest = admission.sealed.manifest
-    labels = dict.fromkeys(target.label for target in plan.routes.values())
-    return Receipt(
-        bundle=_bundle(admission),
-        verified=_verified(admission),
-        began=began,
-        ended=instant.now(),
-        by=plain(who()),
-        targets=tuple(plain(list(labels))),
-        entries=tuple(_entry(artifact, plan, outcome) for artifact in manifest.artifacts),
-        sizes={
-            "uploaded": outcome.uploaded,
-            "shared": outcome.shared,
-            "present": outcome.present,
-        },
-        overrides=plain(dict(admission.used)),
-        only=tuple(sorted({part.strip() for part in only.split(",") if part.strip()})),
-        unread=tuple(plain(list(admission.mirrors.unread))),
-    )
 
 
 def _bundle(admission: Admission) -> Bundle:
@@ -128,7 +167,7 @@ def _entry(artifact: Artifact, plan: Plan, outcome: Outcome) -> Entry:
     )
     label, place = plain(target.label), plain(target.place(artifact))
     error = outcome.failures.get(artifact.name)
-    text = plain(error.message[:LONGEST]) if error else ""
+    text = plain(error.message[:TEXT]) if error else ""
     return Entry(artifact, _result(artifact, outcome), label, place, replaced, text)
 
 

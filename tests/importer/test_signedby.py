@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bundle.digest import Digest
+from bundle.receipt import unproved
 from bundle.upstream.record import Proof, Record
 from bundler.lock import LockedContent
 from fixtures import signatures
 from fixtures.content import Graph, blob
+from importer.ledger.book import Ledger
 from tests import factory
 from tests.refusals.table import dray, snapshot
 
@@ -108,7 +110,36 @@ def test_what_the_low_side_recorded_is_not_believed(
     assert "1 of 2 artifacts are not signed as" in answer.err
     assert f"{TORCH}\n    its referrer sha256:" in answer.err
     assert not target.exists()
-    assert snapshot(isolated) == before
+    if way == "verify":
+        assert snapshot(isolated) == before
+
+
+def test_the_ledger_and_the_receipt_say_what_the_policy_said(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    made, out = policy(tmp_path, "*"), tmp_path / "out.json"
+    common = ("import", "--trust", bundle.trust, "--policy", made, "--to", tmp_path / "warehouse")
+    answer = dray(*common, "--receipt", out, bundle.folder, folder=tmp_path)
+    assert answer.code == 7, answer
+    told = unproved(out.read_bytes(), what="it").receipt
+    assert (told.outcome, told.ending.rule if told.ending else "") == ("refused", "policy")
+    (said,) = [told.publishers] if told.publishers else []
+    assert (said.file, said.digest) == (made.name, Digest.of(made.read_bytes()))
+    rows = {one.artifact: one for one in said.judgements}
+    assert (rows[CUDA].record.result, rows[CUDA].record.proofs[0].key) == ("verified", "vendor")
+    assert rows[TORCH].faults
+    *_, noted, refused, receipt = Ledger.open().chain.entries
+    assert [noted.kind, refused.kind, receipt.kind] == ["policy", "refused", "receipt"]
+    assert (noted.body["required"], noted.body["unsigned"]) == (2, [TORCH])
+    assert noted.text("policy") == said.digest
+
+    answer = dray(*common[:4], policy(tmp_path), *common[5:], bundle.folder, folder=tmp_path)
+    assert answer.code == 0, answer
+    kinds = [entry.kind for entry in Ledger.open().chain.entries]
+    assert kinds[-4:] == ["policy", "import-begun", "receipt", "import-done"]
+    shown = dray("receipt", "show", out, folder=tmp_path)
+    assert "policy policy.yaml" in shown.out, shown
+    assert "1 of 2 artifacts signed as required" in shown.out
 
 
 def test_another_key_is_refused(bundle: Bundle, tmp_path: Path) -> None:

@@ -15,8 +15,18 @@ from bundle import dsse, receipt
 from bundle.decode import dump_json
 from bundle.errors import DrayError, NotTrusted
 from bundle.receipt import HELD, RESULTS, Bundle, Entry, Receipt, Verified
+from bundle.rulings import OUTCOMES, RULE, Ending, Judgement, Publishers
 from tests.keys import signer
-from tests.property.strategies import DIGESTS, MOMENTS, NAMES, STREAMS, TEXTS, artifacts, mutations
+from tests.property.strategies import (
+    DIGESTS,
+    MOMENTS,
+    NAMES,
+    RECORDS,
+    STREAMS,
+    TEXTS,
+    artifacts,
+    mutations,
+)
 
 WHEN = st.datetimes(datetime(2000, 1, 1), datetime(2999, 12, 31)).map(
     lambda moment: moment.replace(microsecond=0, tzinfo=UTC)
@@ -24,8 +34,8 @@ WHEN = st.datetimes(datetime(2000, 1, 1), datetime(2999, 12, 31)).map(
 COUNTS = st.integers(0, 2**53 - 1)
 WORDS = st.text(st.characters(codec="utf-8"), max_size=12)
 BEYOND_SCHEMAS = re.compile(
-    r"is not what the artifacts say|names one twice|no such day|two sizes|upper and lower case"
-    r"|root is not among|has tags|without a path|both a file and a folder"
+    r"is not what the artifacts say|is a refusal, and|names one twice|no such day"
+    r"|two sizes|upper and lower case|root is not among|has tags|without a path|both a file and a folder"
     r"|normal form C|900 bytes|no such"
 )
 """Faults that tie one place of the document to another, or lie within a text."""
@@ -43,10 +53,28 @@ def entries(draw: st.DrawFn, name: str) -> Entry:
 
 
 @st.composite
+def endings(draw: st.DrawFn, *, may_refuse: bool) -> Ending:
+    outcomes = [one for one in OUTCOMES if may_refuse or one != "refused"]
+    rule = draw(st.from_regex(RULE, fullmatch=True))
+    return Ending(draw(st.sampled_from(outcomes)), rule, draw(st.integers(1, 255)), draw(WORDS))
+
+
+@st.composite
+def publishers(draw: st.DrawFn) -> Publishers:
+    judgement = st.builds(
+        Judgement, WORDS, RECORDS, st.booleans(), st.lists(WORDS, max_size=2).map(tuple)
+    )
+    rows = draw(st.lists(judgement, max_size=2))
+    return Publishers(draw(WORDS), draw(DIGESTS), tuple(rows), tuple(draw(st.lists(WORDS))))
+
+
+@st.composite
 def receipts(draw: st.DrawFn) -> Receipt:
     stream, number = draw(STREAMS), draw(st.integers(1, 10**9))
     trust = draw(st.none() | DIGESTS)
     names = draw(st.lists(NAMES, max_size=3, unique=True))
+    rows = tuple(draw(entries(name)) for name in names)
+    may_refuse = not any(row.result in HELD for row in rows)
     return Receipt(
         bundle=Bundle(
             f"{stream}-{number:06d}",
@@ -71,11 +99,13 @@ def receipts(draw: st.DrawFn) -> Receipt:
         ended=draw(WHEN),
         by=draw(st.dictionaries(WORDS, TEXTS, max_size=3)),
         targets=tuple(draw(st.lists(WORDS, max_size=2))),
-        entries=tuple(draw(entries(name)) for name in names),
+        entries=rows,
         sizes=draw(st.dictionaries(WORDS, COUNTS, max_size=3)),
         overrides=draw(st.dictionaries(WORDS, WORDS, max_size=2)),
         only=tuple(draw(st.lists(WORDS, max_size=2))),
         unread=tuple(draw(st.lists(WORDS, max_size=2))),
+        publishers=draw(st.none() | publishers()),
+        ending=draw(st.none() | endings(may_refuse=may_refuse)),
     )
 
 

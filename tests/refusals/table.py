@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import stat
 import sys
@@ -125,7 +126,7 @@ def check(lie: Lie, way: str, bundle: Bundle, target: Path, home: Path) -> None:
     """Tell the lie to the command; ``target`` is where it would import to."""
     lie.tell(bundle)
     desk = bundle.trust.parent
-    medium, state = snapshot(desk), snapshot(home)
+    medium, state, known = snapshot(desk), snapshot(home), ledger(home)
     before, seen = snapshot(target), visible(target)
     arguments: list[object] = [*way.split(), "--trust", bundle.trust, *lie.options]
     if way != VERIFY:
@@ -143,8 +144,8 @@ def check(lie: Lie, way: str, bundle: Bundle, target: Path, home: Path) -> None:
         assert '"kind":"import-done"' not in ledger(home), "a bad bundle is on record as imported"
         return
     assert snapshot(target) == before, "the target was touched"
-    if lie.remembered and way != VERIFY:
-        assert '"kind":"refused"' in ledger(home).splitlines()[-1], "nothing is on record"
+    if way != VERIFY and (lie.remembered or ledger(home) != known):
+        assert_refused(ledger(home).removeprefix(known))
         return
     assert snapshot(home) == state, "the import left something behind on this host"
 
@@ -152,6 +153,13 @@ def check(lie: Lie, way: str, bundle: Bundle, target: Path, home: Path) -> None:
 def ledger(home: Path) -> str:
     """Return this host's record of what it did, or nothing."""
     return "".join(path.read_text() for path in home.rglob("ledger.jsonl"))
+
+
+def assert_refused(entries: str) -> None:
+    """Assert that these entries say that a bundle was refused, name a receipt, and no more."""
+    kinds = [json.loads(line)["kind"] for line in entries.splitlines()]
+    assert kinds[-2:] == ["refused", "receipt"], kinds
+    assert {*kinds[:-2]} <= {"opened", "recovered", "policy"}, kinds
 
 
 def assert_blobs_are_true(target: Path) -> None:

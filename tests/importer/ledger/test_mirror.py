@@ -71,7 +71,7 @@ def test_what_one_host_imported_another_host_knows(hosts: Hosts) -> None:
     assert "prod 6 is older than 7" in refused.err
     assert "so says the ledger of" in refused.err
     assert HINT in refused.err
-    assert [one.kind for one in hosts.on("two").chain.entries] == ["opened", "refused"]
+    assert [one.kind for one in hosts.on("two").chain.entries] == ["opened", "refused", "receipt"]
 
 
 def test_the_same_bundle_on_another_host_is_no_replay(hosts: Hosts) -> None:

@@ -58,6 +58,9 @@ def test_another_host_refuses_what_the_first_would_refuse(
     code, said = load("three", older)
     assert (code, "prod 6 is older than 7" in said) == (5, True), said
     assert "dray/ledger/" in said
-    assert [one.kind for one in Ledger.open(tmp_path / "three").chain.entries][1:] == ["refused"]
+    assert [one.kind for one in Ledger.open(tmp_path / "three").chain.entries][1:] == [
+        "refused",
+        "receipt",
+    ]
     assert load("three", older, "--ignore-mirror", "a test")[0] == 0
     assert load("one", older)[0] == 5, "and its own ledger stands"
