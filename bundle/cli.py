@@ -16,7 +16,7 @@ from bundle.options import begin, emit, fail, merge
 _ON = frozenset({"1", "true", "t", "yes", "y", "on"})
 SIDES = {
     "Low side": ("init", "adopt", "doctor", "lock", "export", "sign", "policy", "kit"),
-    "High side": ("verify", "import", "repair", "serve", "status", "ledger", "harbor"),
+    "High side": ("verify", "import", "relocate", "repair", "serve", "status", "ledger", "harbor"),
     "Either side": ("inspect", "keygen", "trust", "receipt"),
 }
 """Where each command is used, in the order of use."""

@@ -23,6 +23,7 @@ from importer.ledger.status import status
 from importer.option import decrypt_option, override_options, policy_option
 from importer.receipts.command import receipt, receipt_options
 from importer.receipts.recording import on_record
+from importer.relocate.command import relocate
 from importer.repair.command import repair
 from importer.serve.command import serve
 from importer.trust.command import trust as trust_file
@@ -39,7 +40,10 @@ FOLDERS = click.Path(path_type=Path)
 
 def commands() -> list[click.Command]:
     """Return the commands of the high side."""
-    return [inspect, verify, repair, load, serve, status, trust_file, ledger, receipt, harbor]
+    return [
+        *(inspect, verify, repair, load, relocate, serve, status),
+        *(trust_file, ledger, receipt, harbor),
+    ]
 
 
 def _error(check: Callable[[], object]) -> DrayError | None:

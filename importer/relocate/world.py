@@ -1,0 +1,128 @@
+"""All that an emitter may look at: what is at the targets, and what the site is like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bundle.artifact import Artifact
+    from bundle.digest import Digest
+
+CA_NAME = "ca.crt"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An artifact in a registry: ``host`` as its users write it, ``path`` the repository there."""
+
+    artifact: Artifact
+    host: str
+    path: str
+
+    @property
+    def source(self) -> str:
+        """The repository that it came from, with its host."""
+        return self.artifact.repository
+
+    @property
+    def target(self) -> str:
+        """The repository that it is in, with its host."""
+        return f"{self.host}/{self.path}"
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags of its root."""
+        return next(c.tags for c in self.artifact.manifests if c.digest == self.artifact.root)
+
+    @property
+    def reference(self) -> str:
+        """The name to pull it by: with its first tag, or with its digest where it has none."""
+        tags = self.tags
+        return f"{self.target}:{tags[0]}" if tags else f"{self.target}@{self.artifact.root}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """An artifact as files: below a folder of this host, or below ``s3://bucket/``.
+
+    ``place`` is what the names of its files begin with; ``target`` the label of the target.
+    """
+
+    artifact: Artifact
+    target: str
+    place: str
+
+    @property
+    def bucket(self) -> str:
+        """The bucket; nothing for a folder."""
+        return self.place.removeprefix("s3://").partition("/")[0] if self.is_s3 else ""
+
+    @property
+    def is_s3(self) -> bool:
+        """Whether it is in a bucket."""
+        return self.place.startswith("s3://")
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """How an S3 bucket is reached: a URL, or nothing for AWS; ``ca`` in PEM, or nothing."""
+
+    endpoint: str = ""
+    region: str = ""
+    ca: str = ""
+
+
+@dataclass(frozen=True)
+class Site:
+    """What no receipt says. ``authorities`` are CAs in PEM, by registry; ``plain`` have no TLS.
+
+    ``missing`` are names of images that charts may name though they were not loaded.
+    """
+
+    pull_secret: str = ""
+    authorities: Mapping[str, str] = field(default_factory=dict)
+    plain: frozenset[str] = frozenset()
+    buckets: Mapping[str, Bucket] = field(default_factory=dict)
+    missing: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class World:
+    """What is where. ``receipts`` are the bundles' names and the digests of their receipts.
+
+    ``left`` says of what cannot be used why, for people. ``archive`` reads the .tgz of a chart from
+    its target, verified, and raises :class:`bundle.errors.TargetError`.
+    """
+
+    receipts: tuple[tuple[str, Digest], ...]
+    images: tuple[Stored, ...]
+    charts: tuple[Stored, ...]
+    models: tuple[Stored, ...]
+    trees: tuple[Tree, ...]
+    left: tuple[str, ...]
+    site: Site
+    archive: Callable[[Stored], bytes]
+
+
+@dataclass
+class Emitted:
+    """What an emitter has made: files by relative path, and the part of the README about them.
+
+    ``notes`` say what could not be expressed. ``refused`` are reasons not to write anything.
+    """
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    about: str = ""
+    notes: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+
+class Emitter(Protocol):
+    """One format. No file means that it has nothing to say about this world."""
+
+    def __call__(self, world: World, /) -> Emitted:
+        """Return the files of the format; the same world gives the same bytes."""
+        ...
