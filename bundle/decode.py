@@ -26,14 +26,16 @@ if TYPE_CHECKING:
 MAX_DEPTH = 40
 MAX_INTEGER = 2**53 - 1
 """The largest integer that every JSON reader holds exactly (RFC 8259, section 6)."""
+_LONGEST_NUMBER = 400
 _MISSING: Final = object()
 
 
-def parse_json(data: bytes, *, limit: int) -> object:
+def parse_json(data: bytes, *, limit: int, foreign: bool = False) -> object:
     """Return the JSON document in ``data``, or raise ``ValueError`` with the reason.
 
     Refused: more than ``limit`` bytes, anything but UTF-8, duplicate keys, NaN and infinities,
-    fractions, integers beyond 2**53-1, nesting deeper than 40, and lone surrogates.
+    fractions, integers beyond 2**53-1, nesting deeper than 40, and lone surrogates. A ``foreign``
+    document, which others' programs wrote, may hold any number; it is returned as it is written.
     """
     if len(data) > limit:
         msg = f"{len(data)} bytes are more than the {limit} allowed"
@@ -44,8 +46,8 @@ def parse_json(data: bytes, *, limit: int) -> object:
         text,
         object_pairs_hook=_unique,
         parse_constant=_refuse_number,
-        parse_float=_refuse_number,
-        parse_int=_integer,
+        parse_float=_as_written if foreign else _refuse_number,
+        parse_int=_as_written if foreign else _integer,
     )
     if "\\u" in text:
         _check_surrogates(document)
@@ -85,6 +87,13 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def _refuse_number(text: str) -> NoReturn:
     msg = f"not an integer: {text[:40]}"
     raise ValueError(msg)
+
+
+def _as_written(text: str) -> str:
+    if len(text) > _LONGEST_NUMBER:
+        msg = f"a number of {len(text)} characters: {text[:40]}"
+        raise ValueError(msg)
+    return text
 
 
 def _integer(text: str) -> int:

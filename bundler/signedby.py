@@ -28,7 +28,7 @@ PARALLEL = 8
 
 def refuse_unsupported(spec: Spec) -> None:
     """Raise :class:`UsageError` for what a policy asks and nobody would enforce."""
-    if spec.policy.max_severity:
+    if spec.policy.gates:
         raise UsageError(
             f"{spec.path}: policy: max-severity is not supported by this version",
             hint="take it out",

@@ -80,7 +80,7 @@ def judge(path: Path, reader: Reader, artifacts: Sequence[Artifact]) -> Judged:
     from bundle.upstream import policy as policies  # noqa: PLC0415  (yaml costs start-up time)
 
     policy = policies.load(path)
-    if policy.max_severity:
+    if policy.gates:
         message = f"{path}: max-severity is not supported by this version"
         raise UsageError(message, hint="take it out")
 

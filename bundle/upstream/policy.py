@@ -1,4 +1,4 @@
-"""Whose signature must be on what: the ``policy`` of a spec, and a high side's policy file."""
+"""What must hold of what: the ``policy`` of a spec, and a high side's policy file."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 from bundle import strictyaml
 from bundle.decode import Fields
 from bundle.digest import Digest
+from bundle.gate import rules as gates
+from bundle.gate.pattern import PATTERN, takes
+from bundle.gate.rules import Gates
 from bundle.upstream.record import FINGERPRINT, KEY_NAME
 
 if TYPE_CHECKING:
@@ -22,8 +25,6 @@ API_VERSION = "dray/v1"
 KIND = "Policy"
 NGC_KINDS = ("containers", "models", "resources", "helm-charts")
 """What NGC publishes a key for (``GET /v2/catalog/<kind>/public-key``)."""
-SEVERITIES = ("low", "medium", "high", "critical")
-PATTERN = r"[!-~]{1,512}"
 _KEYS_HINT = "write signing-keys: [{name: vendor, file: vendor.pub}] beside it"
 
 
@@ -51,25 +52,23 @@ class Rule:
 
     def takes(self, artifact: Artifact) -> bool:
         """Whether this rule is about an artifact; ``*`` stands for anything, slashes too."""
-        pattern = ".*".join(re.escape(part) for part in self.match.split("*"))
-        names = (artifact.name, artifact.repository)
-        return any(re.fullmatch(pattern, name) for name in names)
+        return takes(self.match, artifact)
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """``keys`` and ``rules`` as written; ``max_severity`` is for whoever can tell one.
+    """``keys`` and ``rules`` are about signatures; ``gates`` about what scanners and others say.
 
     ``digest`` is that of the policy file's bytes, for the record; None when this was no file.
     """
 
     keys: tuple[KeyEntry, ...] = ()
     rules: tuple[Rule, ...] = ()
-    max_severity: str = ""
+    gates: Gates = field(default_factory=Gates)
     digest: Digest | None = field(default=None, compare=False)
 
     def __bool__(self) -> bool:
-        return bool(self.keys or self.rules or self.max_severity)
+        return bool(self.keys or self.rules or self.gates)
 
     def rules_for(self, artifact: Artifact) -> list[Rule]:
         """Return the rules about an artifact: all of them must hold."""
@@ -80,7 +79,7 @@ class Policy:
         return [rule.match for rule in self.rules if not any(map(rule.takes, artifacts))]
 
 
-KEYS = ("signing-keys", "require-signature", "max-severity")
+KEYS = ("signing-keys", "require-signature", *gates.KEYS)
 
 
 def load(path: Path) -> Policy:
@@ -92,8 +91,9 @@ def load(path: Path) -> Policy:
     fields.text("kind", choices=[KIND])
     policy = read(fields, document, path.parent)
     fields.done(("apiVersion", "kind", *KEYS))
-    if not policy.rules:
-        raise fields.fault((), "the policy requires nothing", "write require-signature: [PATTERN]")
+    if not policy.rules and not policy.gates:
+        hint = "write require-signature: [PATTERN], or max-severity: high"
+        raise fields.fault((), "the policy requires nothing", hint)
     return replace(policy, digest=Digest.of(data))
 
 
@@ -109,8 +109,7 @@ def read(fields: Fields, document: strictyaml.Document, folder: Path) -> Policy:
     rules = tuple(_rule(*item, names, fields) for item in fields.items("require-signature"))
     if asked and rules and not keys:
         raise fields.wrong("require-signature", "has no keys to check with", _KEYS_HINT)
-    severity = fields.text("max-severity", "", choices=SEVERITIES)
-    return Policy(keys, rules, severity)
+    return Policy(keys, rules, gates.read(fields, folder))
 
 
 def _key(fields: Fields, document: strictyaml.Document, folder: Path) -> KeyEntry:

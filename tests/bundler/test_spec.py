@@ -14,6 +14,7 @@ from bundle import reference
 from bundle.digest import Digest
 from bundle.errors import UsageError
 from bundle.hosts import Host
+from bundle.gate.rules import Limit
 from bundle.upstream.policy import KeyEntry, Rule
 from bundler import spec
 from bundler.spec import ChartEntry, FileEntry, HfEntry, ImageEntry, NgcEntry, NimEntry, Spec
@@ -115,7 +116,7 @@ def test_the_settings_of_a_spec_are_read(full: Spec, tmp_path: Path) -> None:
     key = KeyEntry("nvidia", ngc="containers", fingerprint=f"sha256:{HEX}")
     assert full.policy.rules == (Rule("nvcr.io/nvidia/*"),)
     assert [replace(found, where="") for found in full.policy.keys] == [key]
-    assert full.policy.max_severity == "high"
+    assert full.policy.gates.limits == (Limit("*", "high"),)
     assert full.registries == {
         "nvcr.io": Host("http://127.0.0.1:5001"),
         "mirror.example:8080": Host(plain_http=True),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 import schemas
 from bundle import reference
 from bundle.errors import UsageError
-from bundle.upstream import policy
+from bundle.gate.finding import SEVERITIES
 from bundler import entries, nimprofiles, spec
 
 if TYPE_CHECKING:
@@ -126,12 +127,51 @@ SIGNING_KEYS = [
 RULES = text("[!-~]{1,9}") | objects(
     {"match": text("[!-~]{1,9}")}, keys=st.lists(st.sampled_from("abc"), max_size=2)
 )
+NAMES = st.lists(text("[!-~](?:[ -~]{0,5}[!-~])?"), min_size=1, max_size=2)
+LICENSES = objects(
+    {"allow": NAMES}, deny=NAMES, unknown=st.sampled_from(["refuse", "pass"])
+) | objects({"deny": NAMES}, match=text("[!-~]{1,9}"))
 POLICIES = objects(
     {"signing-keys": st.just(SIGNING_KEYS)},
     **{
         "require-signature": st.lists(RULES, max_size=2),
-        "max-severity": st.sampled_from(policy.SEVERITIES),
+        "max-severity": st.sampled_from(SEVERITIES)
+        | st.lists(
+            objects(
+                {"severity": st.sampled_from(SEVERITIES)},
+                **{"match": text("[!-~]{1,9}"), "fixable-only": st.booleans()},
+            ),
+            min_size=1,
+            max_size=2,
+        ),
+        "unknown-severity": st.sampled_from(SEVERITIES),
+        "reports": objects(
+            {},
+            **{
+                "max-age": st.integers(1, 9999).map("{}d".format),
+                "optional": st.lists(text("[!-~]{1,9}"), max_size=2),
+                "scanners": st.lists(text("[!-~]{1,9}"), max_size=2),
+            },
+        ),
+        "licenses": st.lists(LICENSES, max_size=2),
     },
+) | objects(
+    {"max-severity": st.sampled_from(SEVERITIES)},
+    allow=st.lists(
+        objects(
+            {
+                "id": text("[A-Z]{3}-[0-9]{4}-[0-9]{4}"),
+                "reason": text("[a-z](?:[a-z ]{0,9}[a-z])?"),
+                "until": st.dates(date(2026, 1, 1), date(2099, 1, 1)).map(str),
+            },
+            match=text("[!-~]{1,9}"),
+            package=text("[!-~]{1,9}"),
+        ),
+        max_size=2,
+    ),
+    vex=st.lists(
+        objects({"file": st.just(CA)}) | objects({"carried": text("[!-~]{1,9}")}), max_size=2
+    ),
 )
 SPECS = objects(
     {
@@ -221,7 +261,12 @@ BASE: dict[str, Any] = {
     "policy": {
         "signing-keys": SIGNING_KEYS,
         "require-signature": ["nvcr.io/*", {"match": "x", "keys": ["a", "b"]}],
-        "max-severity": "high",
+        "max-severity": [{"match": "*", "severity": "high", "fixable-only": True}],
+        "unknown-severity": "medium",
+        "reports": {"max-age": "7d", "optional": ["a"], "scanners": ["Trivy"]},
+        "allow": [{"id": "CVE-2026-1", "reason": "why", "until": "2027-01-31", "package": "x"}],
+        "vex": [{"file": CA}, {"carried": "*"}],
+        "licenses": [{"match": "*", "allow": ["MIT"], "deny": ["GPL-*"], "unknown": "pass"}],
     },
     "registries": {"a.b": {"endpoint": "https://c.d", "plain-http": False, "ca": CA}},
     "expires": "180d",
