@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from bundle import reference
 from bundle.digest import Digest
 from bundle.errors import UsageError
-from bundle.hosts import Host
 from bundle.gate.rules import Limit
+from bundle.hosts import Host
 from bundle.upstream.policy import KeyEntry, Rule
 from bundler import spec
 from bundler.spec import ChartEntry, FileEntry, HfEntry, ImageEntry, NgcEntry, NimEntry, Spec

@@ -39,7 +39,7 @@ from importer.serve import answer, catalogue, server
 from importer.serve import request as http
 from importer.targets import layout, marker
 from tests import factory, keys
-from tests.fuzz import vendortargets
+from tests.fuzz import gatetargets, vendortargets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -358,4 +358,5 @@ TARGETS: dict[str, Target] = {
     "chunk": chunk,
     "encrypted-header": encrypted_header,
     **vendortargets.TARGETS,
+    **gatetargets.TARGETS,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.sabotage.edit import Sabotage
+from tests.sabotage.gates import GATES
 from tests.sabotage.memory import MEMORY
 
 DOCUMENTS = (
@@ -253,6 +254,7 @@ CHECKS = (
     *SIGNATURES,
     *MEMORY,
     *PUBLISHERS,
+    *GATES,
     *ENCRYPTION,
     *GEOMETRY,
     *BYTES,
