@@ -11,7 +11,7 @@ DOCUMENTS = (
     Sabotage("bundle/decode.py", "nested deeper than"),
     Sabotage("bundle/decode.py", "integer out of range"),
     Sabotage("bundle/decode.py", "duplicate key"),
-    Sabotage("bundle/decode.py", "parse_float=_refuse_number", "parse_float=float"),
+    Sabotage("bundle/decode.py", "foreign else _refuse_number", "foreign else float"),
     Sabotage("bundle/decode.py", "parse_constant=_refuse_number", "parse_constant=float"),
     Sabotage("bundle/decode.py", "_check_surrogates(document)", "pass"),
     Sabotage("bundle/decode.py", "is missing"),
