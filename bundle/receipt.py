@@ -56,6 +56,8 @@ class Bundle:
     expires: str
     lock: Digest
     spec: Digest
+    generator: str = ""
+    """What made it, and its version: ``dray 1.0``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,8 @@ class Receipt:
         body["bundle"] |= {"epoch": one.epoch, "sequence": one.sequence}
         body["bundle"] |= {"manifest": str(one.manifest), "created": one.created}
         body["bundle"] |= {"expires": one.expires, "lock": str(one.lock), "spec": str(one.spec)}
+        if one.generator:
+            body["bundle"]["generator"] = one.generator
         signers = [{"name": n, "key": str(key)} for n, key in seen.signers.items()]
         body["verified"] = {"signers": signers, "threshold": seen.threshold}
         if seen.trust:
@@ -300,6 +304,7 @@ def _bundle(fields: Fields) -> Bundle:
         expires=fields.text("expires", pattern=TIME),
         lock=fields.digest("lock"),
         spec=fields.digest("spec"),
+        generator=fields.text("generator", "", limit=_TEXT),
     )
 
 

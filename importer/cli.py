@@ -19,13 +19,13 @@ from bundle.options import (
 from importer import opening
 from importer.harbor.command import harbor
 from importer.ledger.command import ledger
-from importer.ledger.status import status
 from importer.option import decrypt_option, override_options, policy_option
 from importer.receipts.command import receipt, receipt_options
 from importer.receipts.recording import on_record
 from importer.relocate.command import relocate
 from importer.repair.command import repair
 from importer.serve.command import serve
+from importer.status.command import status
 from importer.trust.command import trust as trust_file
 
 if TYPE_CHECKING:
@@ -97,16 +97,18 @@ def verify(
     quick: bool,
     as_json: bool,
 ) -> None:
-    """Check signature, chunks and every blob; name what is bad and where. Touches nothing.
+    """Check signature, chunks and every blob; name what is bad and where. No medium is touched.
 
-    Give the folders of all media at once, or of one drive at a time. Without its key, an encrypted
-    chunk is compared with the digest of its file, and not opened.
+    Give the folders of all media at once, or of one drive at a time: what was good is noted, for
+    dray status. Without its key, an encrypted chunk is compared with the digest of its file, and
+    not opened.
     """
     from bundle import verify as checking
     from bundle.progress import bar
     from bundle.reader import Reader
     from bundle.signaturefiles import check_signatures
     from importer import report, signedby
+    from importer.status import seen
 
     media, sealed, trusted = opening.unsealed(folders, trust, pub)
     recipient = opening.recipient(sealed, trusted, decrypt_key)
@@ -116,6 +118,8 @@ def verify(
             sealed.manifest, media, on_bytes=on_bytes, deep=not quick, recipient=recipient
         )
     check_signatures(sealed, media, result)
+    if not (quick or result.bad):
+        seen.note(sealed, [c.name for c in sealed.manifest.chunks if media.places(c.name)])
     refusal = _error(result.raise_for_findings) or _error(
         lambda: opening.admission(sealed, overrides).judge()
     )

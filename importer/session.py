@@ -21,6 +21,7 @@ from importer import plan as planning
 from importer.ledger.mirror import shelves
 from importer.load import Load, Outcome
 from importer.receipts.writing import Scribe
+from importer.status import seen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,6 +120,9 @@ class Session:
                 raise
             receipt = self.scribe.write(self.admission, plan, outcome, outcome.failure())
             self.admission.end(outcome)
+        if not outcome.failures:
+            manifest = self.sealed.manifest
+            seen.forget(manifest.stream, (self.sealed.signers.epoch, manifest.sequence))
         self.scribe.deliver(receipt)
         return outcome
 

@@ -7,5 +7,4 @@ streams.py  where each stream stands, read off the entries
 shelf.py    where copies lie in a target: a folder, a bucket, a registry
 mirror.py   the copy that another host reads before it imports
 command.py  dray ledger
-status.py   dray status
 """

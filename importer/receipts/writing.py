@@ -142,6 +142,7 @@ def _bundle(admission: Admission) -> Bundle:
         expires=manifest.expires,
         lock=manifest.lock,
         spec=manifest.spec,
+        generator=" ".join(manifest.generator),
     )
 
 

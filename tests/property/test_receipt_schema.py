@@ -86,6 +86,7 @@ def receipts(draw: st.DrawFn) -> Receipt:
             draw(MOMENTS),
             draw(DIGESTS),
             draw(DIGESTS),
+            draw(WORDS),
         ),
         verified=Verified(
             draw(st.dictionaries(WORDS, DIGESTS, max_size=2)),
