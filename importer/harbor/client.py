@@ -24,12 +24,14 @@ NEEDED = ("core", "database", "registry", "redis")
 class About:
     """What a Harbor says of itself; ``creation`` is who may create projects.
 
-    ``version`` is empty where it does not say: to who is not logged in.
+    ``version`` is empty where it does not say: to who is not logged in. ``storage`` is the driver
+    of its registry, such as ``filesystem`` or ``s3``.
     """
 
     version: str
     read_only: bool
     creation: str
+    storage: str = ""
 
     @property
     def numbers(self) -> tuple[int, int]:
@@ -62,6 +64,7 @@ class Harbor:
             fields.text("harbor_version", ""),
             bool(fields.raw("read_only", False)),
             fields.text("project_creation_restriction", ""),
+            fields.text("registry_storage_provider_name", ""),
         )
 
     def unhealthy(self) -> dict[str, str]:
@@ -77,7 +80,7 @@ class Harbor:
     def is_known(self) -> bool:
         """Whether the login is accepted; this asks for no right at all."""
         query, what = {"project_name": "library"}, "a login"
-        answer = self.api.call("HEAD", "/projects", what, query=query, ok=(200, 401, 404))
+        answer = self.api.call("HEAD", "/projects", what, query=query, ok=(200, 401, 403, 404))
         return answer.status != 401
 
     def is_sysadmin(self) -> bool | None:

@@ -23,6 +23,9 @@ FLOOR = (2, 8)
 """The oldest Harbor whose registry has referrers and whose charts are OCI artifacts alone."""
 CHECKED = (2, 11)
 """The oldest whose API was read; what is between may work."""
+S3_LAYER = 10_000 * (10 << 20)
+"""Bytes of the largest blob that a registry on S3 takes as it is set up by default: 10,000 parts of
+10 MiB (distribution, registry/storage/driver/s3-aws/s3.go; harbor issue 18888)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +72,18 @@ class Load:
 
     bytes: int = 0
     tags: list[Tag] = field(default_factory=list)
+    largest: int = 0
+    """Bytes of the largest blob that it lacks."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A project as it was found: ``project`` is unset where it may not be read."""
+    """A project as it was found: ``project`` is unset where it may not be read.
 
-    exists: bool
+    ``exists`` is unset where this login is not told.
+    """
+
+    exists: bool | None
     project: Project | None = None
     rights: frozenset[Right] = frozenset()
 
@@ -143,7 +151,7 @@ class Preflight:
             problems += found
         if problems:
             raise NotReady(self.host, problems)
-        return tuple(notes)
+        return (*notes, *self._storage(max((load.largest for load in loads.values()), default=0)))
 
     # -- the system -------------------------------------------------------------------------------
 
@@ -179,22 +187,31 @@ class Preflight:
             return [f"{self.host} is Harbor {self.about.version}, which is no longer maintained"]
         return []
 
+    def _storage(self, largest: int) -> list[str]:
+        if self.about.storage != "s3" or largest <= S3_LAYER:
+            return []
+        return [
+            f"{self.host} keeps blobs in S3: with its default chunksize a layer may have"
+            f" {human(S3_LAYER)}, and one here has {human(largest)}: its operator has to set more"
+        ]
+
     # -- one project ------------------------------------------------------------------------------
 
     def _look(self, name: str) -> State:
-        if not self.harbor.projects.exists(name):
-            return State(exists=False)
-        project = self.harbor.projects.get(name)
-        return State(
-            True, project, self.harbor.projects.rights(project) if project else frozenset()
-        )
+        exists = self.harbor.projects.exists(name)
+        project = None if exists is False else self.harbor.projects.get(name)
+        if project is None:
+            return State(exists)
+        return State(True, project, self.harbor.projects.rights(project))
 
     def _project(self, name: str, load: Load, notes: list[str]) -> list[Problem]:
         if fault := name_fault(name):
             return [Problem(f"no project can be called {name!r}", f"its name {fault}")]
         state = self.state(name)
-        if not state.exists:
+        if state.exists is False:
             return self._missing(name, load, notes)
+        if state.exists is None:
+            return self._unseen(name, notes)
         who = self.harbor.api.who
         if state.project is None:
             # Harbor says 403 to both; a robot with push and without project:read is one of them.
@@ -249,6 +266,20 @@ class Preflight:
         public = self.policy.metadata.get("public") == "true"
         notes.append(f"the project {name} will be created, {'public' if public else 'private'}")
         return []
+
+    def _unseen(self, name: str, notes: list[str]) -> list[Problem]:
+        """Tell of a project that is hidden from this login, whether it is there or not."""
+        who = self.harbor.api.who
+        if self.policy.creates and not self._cannot_create():
+            notes.append(f"{self.host} does not tell {who} of {name}: it is created if it is none")
+            return []
+        return [
+            Problem(
+                f"{who} may not read the project {name} of {self.host}, or there is none",
+                f"the administrator of {name} has to make it a member (Developer), or to give the"
+                " robot what `dray harbor init` prints; a system administrator can create it",
+            )
+        ]
 
     def _cannot_create(self) -> str:
         who = self.harbor.api.who

@@ -60,11 +60,16 @@ class Projects:
     def __init__(self, api: Api) -> None:
         self._api = api
 
-    def exists(self, name: str) -> bool:
-        """Whether there is such a project; asks only that the login is known."""
+    def exists(self, name: str) -> bool | None:
+        """Whether there is such a project; nothing where this login is not told.
+
+        Up to 2.15 every login is; newer ones say 403 to who may not read it, there or not
+        (src/server/v2.0/handler/project.go, HeadProject).
+        """
         query = {"project_name": name}
         what = f"to look for the project {name}"
-        return self._api.call("HEAD", "/projects", what, query=query, ok=(200, 404)).status == 200
+        answer = self._api.call("HEAD", "/projects", what, query=query, ok=(200, 403, 404))
+        return None if answer.status == 403 else answer.status == 200
 
     def get(self, name: str) -> Project | None:
         """Return a project, or nothing where there is none or it may not be read."""

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bundle.credentials import Credentials
-from bundle.errors import TargetError, UsageError
-from bundle.http import Http
+from bundle.errors import UsageError
 from importer.harbor import robots
 from importer.harbor.client import Harbor
 from importer.harbor.projects import name_fault
+from importer.harbor.wire import HarborHttp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,7 +105,7 @@ def apply(setup: Setup, admin: Credentials, secret_file: Path) -> Robot:
     name = setup.destination.name
     handle = _new(secret_file)
     try:
-        with closing(Http({name: setup.destination.host}, error=TargetError)) as http:
+        with closing(HarborHttp({name: setup.destination.host})) as http:
             harbor = Harbor(name, http, admin)
             harbor.ping()
             for body in setup.projects:

@@ -33,6 +33,12 @@ _HINTS = (
     ("FORBIDDEN", "create project", f"{_ADMIN} has to create the project, or to allow it"),
     ("FORBIDDEN", "", "the project's administrator has to give that right: see `dray harbor init`"),
     ("UNAUTHORIZED", "", "is the robot or user disabled or expired, or its secret another one?"),
+    (
+        "NOT_FOUND",
+        "artifact",
+        "something has removed a part of it meanwhile, such as a retention policy: run the same"
+        " command again",
+    ),
     ("NOT_FOUND", "in GC", "garbage collection is removing it: run the same command again later"),
     (
         "PRECONDITION",
@@ -94,6 +100,4 @@ def hint(response: Response, code: str, message: str) -> str:
             return advice
     if response.status == 413:
         return "a proxy before Harbor limits requests: nginx needs client_max_body_size 0"
-    if response.status >= 500:
-        return "look for that request in core.log of Harbor"
     return ""

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from bundle.errors import DrayError, TargetError, UsageError
-from bundle.http import Http
 from bundle.registry import Registry
 from importer.harbor import setup, words
 from importer.harbor.client import Harbor
@@ -14,6 +13,7 @@ from importer.harbor.pace import Pace
 from importer.harbor.policies import Policy
 from importer.harbor.preflight import Load, Preflight, Tag
 from importer.harbor.projects import name_fault
+from importer.harbor.wire import HarborHttp
 from importer.ledger.shelf import RegistryShelf
 from importer.targets.registry import KINDS, RegistryTarget
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bundle.artifact import Artifact, Content
     from bundle.credentials import Credentials
     from bundle.digest import Digest
+    from bundle.http import Http
     from bundle.manifest import Manifest
     from bundle.refusals import Refused
     from bundle.sessions import Sessions
@@ -39,7 +40,7 @@ def connect(
     """Return the target that a destination names; no connection is made yet."""
     pace = Pace(destination.connections)
     known = {destination.name: destination.host}
-    http = Http(known, error=TargetError, sleep=pace.pause)
+    http = HarborHttp(known, sleep=pace.pause)
     return HarborTarget(
         destination.name,
         http,
@@ -107,12 +108,12 @@ class HarborTarget(RegistryTarget):
         for name in sorted(self._needed):
             if self._preflight.state(name).exists:
                 continue
-            self._harbor.projects.create(name, self._policy.metadata, self._policy.quota)
+            made = self._harbor.projects.create(name, self._policy.metadata, self._policy.quota)
             self._preflight.forget(name)
             if not self._preflight.state(name).may("push"):
-                who = self._harbor.api.who
+                who, how = self._harbor.api.who, "was created" if made else "is there"
                 raise TargetError(
-                    f"the project {name} of {self._host} was created, and {who} may not push there",
+                    f"the project {name} of {self._host} {how}, and {who} may not push there",
                     hint=f"its administrator has to give {who} repository:push and pull there",
                     case="denied",
                 )
@@ -142,8 +143,9 @@ class HarborTarget(RegistryTarget):
             if not has:
                 sizes.setdefault(project, {})[content.digest] = content.size
         for project, load in found.items():
-            lacking = sizes.get(project, {}).items()
-            load.bytes = sum(s for digest, s in lacking if digest not in there.get(project, ()))
+            held = there.get(project, set())
+            lacking = [s for digest, s in sizes.get(project, {}).items() if digest not in held]
+            load.bytes, load.largest = sum(lacking), max(lacking, default=0)
         return found
 
     # -- what is there ----------------------------------------------------------------------------
@@ -174,7 +176,7 @@ class HarborTarget(RegistryTarget):
     def has(self, artifact: Artifact, content: Content) -> bool:
         """Whether the artifact's repository has the content; nothing is in a missing project."""
         state = self._preflight.state(self._repository(artifact).partition("/")[0])
-        return state.exists and state.may("pull") and super().has(artifact, content)
+        return bool(state.exists) and state.may("pull") and super().has(artifact, content)
 
     def _tagged(self, repository: str, tag: str) -> Digest | None:
         # By the API: a policy that blocks pulls would hide what /v2 has.
@@ -239,9 +241,9 @@ class HarborTarget(RegistryTarget):
             error.hint = told.hint
             return error
         error.hint = (
-            f"the administrator of {project} has to give {who} the right: `dray harbor init`"
-            if exists
-            else f"there is no project {project}: somebody has removed it"
+            f"there is no project {project}: somebody has removed it"
+            if exists is False
+            else f"the administrator of {project} has to give {who} the right: `dray harbor init`"
         )
         return error
 

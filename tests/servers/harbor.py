@@ -16,12 +16,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from bundle.credentials import Credentials
-from bundle.errors import TargetError
 from bundle.hosts import Host
-from bundle.http import Http
 from fixtures.harbor import Backend, EmulatedHarbor, emulate
 from importer.harbor import robots
 from importer.harbor.client import Harbor
+from importer.harbor.wire import HarborHttp
 from tests.servers import registry
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class HarborServer:
     ca: str
     admin: Credentials
     emulator: EmulatedHarbor | None = None
-    _clients: list[Http] = field(default_factory=list)
+    _clients: list[HarborHttp] = field(default_factory=list)
 
     @property
     def emulated(self) -> EmulatedHarbor:
@@ -49,12 +48,10 @@ class HarborServer:
             pytest.skip("needs an emulated Harbor, and HARBOR_URL names a real one")
         return self.emulator
 
-    def http(self, retries: int = 2) -> Http:
+    def http(self, retries: int = 2) -> HarborHttp:
         """Return a client as targets are given one; it does not pause between attempts."""
         host = Host(endpoint=self.url, ca_file=self.ca)
-        made = Http(
-            {self.host: host}, error=TargetError, retries=retries, sleep=lambda _seconds: None
-        )
+        made = HarborHttp({self.host: host}, retries=retries, sleep=lambda _seconds: None)
         self._clients.append(made)
         return made
 
