@@ -117,7 +117,7 @@ class Wire:
         for cause in _causes(fault):
             if isinstance(cause, ssl.SSLCertVerificationError):
                 msg = f"{host} shows a certificate that is not trusted: {cause.verify_message}"
-                hint = "name its CA file for this host, or in REQUESTS_CA_BUNDLE"
+                hint = "name its CA file for this host (ca:), or in REQUESTS_CA_BUNDLE"
                 return self._error(msg, hint=hint)
             if isinstance(cause, ssl.SSLError) and cause.reason in {"WRONG_VERSION_NUMBER"}:
                 hint = "if that is meant, set plain-http: true for this host"

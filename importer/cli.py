@@ -194,6 +194,8 @@ def load(  # noqa: PLR0913
             if plan_only:
                 report.plan(plan, as_json=as_json)
                 return
+            if not as_json:
+                report.forewarned(plan)
             outcome: Outcome = run.load(plan)
         finally:
             run.close()

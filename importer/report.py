@@ -161,9 +161,14 @@ def plan(made: Plan, *, as_json: bool) -> None:
         words += [f"copy {human(copied)} that is there"] * bool(copied)
         state = ", ".join(words) or "there already"
         say(f"{row['kind']:9}{row['name']} -> {row['place']}  {state}")
+    forewarned(made)
+    say(f"{human(made.to_read)} to read from the media, {human(made.present)} there already")
+
+
+def forewarned(made: Plan) -> None:
+    """Print what is no obstacle to an import, and had better be known."""
     for note in made.notes:
         say(f"note: {note}")
-    say(f"{human(made.to_read)} to read from the media, {human(made.present)} there already")
 
 
 def loaded(
@@ -179,6 +184,8 @@ def loaded(
     """Print what an import did; ``failure`` is what the command ends with."""
     replaced = [item for target in targets for item in target.replaced]
     places = {a.name: made.routes[a.name].place(a) for a in made.artifacts}
+    after = [note for target in targets for note in target.notes]
+    notes = [*made.notes, *after]
     if as_json:
         emit(
             {
@@ -186,6 +193,7 @@ def loaded(
                 "manifest": str(sealed.digest),
                 **outcome.to_dict(),
                 "places": places,
+                **({"notes": notes} if notes else {}),
                 "replaced": [
                     {"place": r.place, "before": r.before, "after": str(r.after)} for r in replaced
                 ],
@@ -200,6 +208,8 @@ def loaded(
         say(f"there already {name} -> {places[name]}")
     for item in replaced:
         say(f"replaced {item.place}: was {item.before}")
+    for note in after:
+        say(f"note: {note}")
     for name, error in outcome.failures.items():
         say(f"FAILED {name}: {error.message}")
         if error.hint:

@@ -108,7 +108,9 @@ class Api:
         try:
             return json.loads(answer.body)
         except (ValueError, RecursionError):
-            hint = "is it Harbor, or a proxy's page before it?"
+            hint = (
+                "a proxy before it may answer with a page of its own: whoever runs it has to look"
+            )
             raise TargetError(f"{self.host} answers no JSON for {what}", hint=hint) from None
 
     def _fault(self, what: str) -> Any:

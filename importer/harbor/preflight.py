@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bundle.errors import TargetError
 from bundle.progress import human
-from importer.harbor import robots
+from importer.harbor import labels, robots, words
 from importer.harbor.projects import UNLIMITED, name_fault
 
 if TYPE_CHECKING:
@@ -111,16 +111,16 @@ class Preflight:
         self.harbor.ping()
         login = self.harbor.api.credentials
         if login is None or not login.password:
-            what = "an identity token, which Harbor does not take" if login else "nothing"
+            what = "only an identity token, which it does not take, is" if login else "none is"
             raise TargetError(
-                f"{self.host} wants a login, and what is configured for it is {what}",
+                f"{self.host} wants a login, and {what} configured for it",
                 hint=f"docker login {self.host}; `dray harbor init` makes a robot for it",
                 case="denied",
             )
         if not self.harbor.is_known():
             raise TargetError(
                 f"{self.host} does not accept the login {login.username} from {login.origin}",
-                hint="is the robot or user disabled or expired, or its secret another one?",
+                hint=words.LOGIN,
                 case="denied",
             )
 
@@ -238,14 +238,22 @@ class Preflight:
             )
             for action in lacking
         ]
+        if ("artifact", "read") not in state.rights and _blocks_pulls(state.project):
+            found.append(
+                Problem(
+                    f"the project {name} of {self.host} blocks pulls by its policy, and {who} may"
+                    " not read its artifacts: what was pushed could not be looked at",
+                    f"the administrator of {name} has to give it artifact:read; `dray harbor init`"
+                    " prints a robot that has it",
+                )
+            )
         found += self._room(name, load, notes)
         found += self._kept(name, load, state, notes)
         self._policies(state.project, notes)
-        if (
-            self.policy.labels
-            and not {("label", "create"), ("artifact-label", "create")} <= state.rights
-        ):
-            notes.append(f"{who} may not label what is in {name}: no label will name the bundle")
+        if self.policy.labels and not state.rights >= labels.RIGHTS:
+            notes.append(
+                f"{who} may not label what is in {name}: none of it has a label with the bundle"
+            )
         return found
 
     def _missing(self, name: str, load: Load, notes: list[str]) -> list[Problem]:
@@ -355,3 +363,8 @@ class Preflight:
                 f"{name} has a retention policy: it may delete what this import brings, or what a"
                 " later bundle takes for granted"
             )
+
+
+def _blocks_pulls(project: Project) -> bool:
+    keys = ("prevent_vul", "enable_content_trust", "enable_content_trust_cosign")
+    return any(project.metadata.get(key) == "true" for key in keys)

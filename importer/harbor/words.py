@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from bundle.http import Response
 
 _ADMIN = "a system administrator of Harbor"
+LOGIN = (
+    "whoever made that robot or user has to look whether it is disabled or expired, or give it a"
+    " new secret; then log in again: docker login"
+)
+"""What to do about a login that is not accepted."""
 _HINTS = (
     # code, what its message has, what to do
     ("DENIED", "quota|exceed", f"{_ADMIN} has to raise the quota of the project, or make room"),
@@ -28,11 +33,12 @@ _HINTS = (
     (
         "FORBIDDEN",
         "csrf",
-        "something between here and Harbor adds a session cookie: let it leave cookies alone",
+        "something between here and Harbor adds a session cookie: whoever runs it has to let"
+        " cookies alone",
     ),
     ("FORBIDDEN", "create project", f"{_ADMIN} has to create the project, or to allow it"),
     ("FORBIDDEN", "", "the project's administrator has to give that right: see `dray harbor init`"),
-    ("UNAUTHORIZED", "", "is the robot or user disabled or expired, or its secret another one?"),
+    ("UNAUTHORIZED", "", LOGIN),
     (
         "NOT_FOUND",
         "artifact",
@@ -59,11 +65,24 @@ _HINTS = (
         "Harbor takes manifests of up to 4 MiB; a proxy before it may take less",
     ),
     ("VIOLATE_FOREIGN_KEY_CONSTRAINT", "", "an index names it: delete the index first"),
-    ("MANIFEST_INVALID", "", "Harbor knows no artifact of that form, or it is over 4 MiB"),
-    ("DIGEST_INVALID", "", "something between here and Harbor changes bytes"),
+    (
+        "MANIFEST_INVALID",
+        "",
+        "Harbor knows no artifact of that form, or it is over 4 MiB: leave it out, or send it to"
+        " another kind of target",
+    ),
+    (
+        "DIGEST_INVALID",
+        "",
+        "something between here and Harbor changes bytes: whoever runs it has to look, then run the"
+        " same command again",
+    ),
     ("CONFLICT", "robot", "delete that robot first, or give this one another name: --name"),
     ("CONFLICT", "", "something else works on the same thing: run the same command again"),
 )
+
+_BARE = {401: "UNAUTHORIZED", 403: "FORBIDDEN"}
+"""What a status means where no body says so: in an answer to HEAD."""
 
 
 def request_id(response: Response) -> str:
@@ -83,6 +102,7 @@ def said(response: Response) -> tuple[str, str]:
 def refusal(host: str, what: str, response: Response, who: str) -> TargetError:
     """Return the error for a final answer to a request about ``what`` on behalf of ``who``."""
     code, message = said(response)
+    message = message.removeprefix(f"{response.status} ") if not code else message
     text = " ".join(part for part in (str(response.status), code) if part)
     text += f": {message}" if message else ""
     number = request_id(response)
@@ -95,6 +115,7 @@ def refusal(host: str, what: str, response: Response, who: str) -> TargetError:
 
 def hint(response: Response, code: str, message: str) -> str:
     """Return what to do about a refusal."""
+    code = code or _BARE.get(response.status, "")
     for known, pattern, advice in _HINTS:
         if known == code and re.search(pattern, message, re.IGNORECASE):
             return advice

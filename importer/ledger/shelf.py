@@ -129,12 +129,14 @@ class RegistryShelf:
         try:
             _descriptor, manifest = self._registry.manifest(self._repository, name)
             layer = self._layer(manifest, name, limit)
-            with self._registry.opener(self._repository, layer)(0) as blocks:
-                what = f"{self.label}:{name}"
-                checked = verified(blocks, digest=layer.digest, size=layer.size, what=what)
-                return b"".join(checked)
+            return self._registry.http.persist(partial(self._bytes, name, layer))
         except VerificationError as error:
             raise TargetError(error.message, hint=error.hint) from None
+
+    def _bytes(self, name: str, layer: Descriptor) -> bytes:
+        with self._registry.opener(self._repository, layer)(0) as blocks:
+            what = f"{self.label}:{name}"
+            return b"".join(verified(blocks, digest=layer.digest, size=layer.size, what=what))
 
     def _layer(self, manifest: bytes, name: str, limit: int) -> Descriptor:
         try:

@@ -89,6 +89,11 @@ class Unprepared:
     workers = WORKERS
     proves = True
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """Nothing."""
+        return ()
+
     def preflight(self, _wants: Sequence[Want]) -> tuple[str, ...]:
         """Say nothing."""
         return ()
@@ -111,6 +116,11 @@ class Target(Protocol):
     """How many threads may send to it at once."""
     proves: bool
     """Whether what :meth:`has` finds was hashed, by the target or here; a store's note is none."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What did not go as wished, and harmed nothing: for people, after the import."""
+        ...
 
     def check(self) -> None:
         """Reach the target and authenticate; raise :class:`bundle.errors.TargetError`."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bundle.errors import DrayError, TargetError, UsageError
 from bundle.registry import Registry
-from importer.harbor import setup, words
+from importer.harbor import labels, setup, words
 from importer.harbor.client import Harbor
 from importer.harbor.pace import Pace
 from importer.harbor.policies import Policy
@@ -81,7 +81,13 @@ class HarborTarget(RegistryTarget):
         self._preflight = Preflight(self._harbor, self._policy)
         self._bundle = ""
         self._needed: dict[str, Load] = {}
-        self._unlabelled = ""
+        self._said: list[str] = []
+        self._unlabelled: set[str] = set()
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What did not go as wished, and harmed nothing."""
+        return self._said
 
     # -- before -----------------------------------------------------------------------------------
 
@@ -209,14 +215,18 @@ class HarborTarget(RegistryTarget):
         """Label an artifact with the bundle that brought it; a label is worth no failed import."""
         repository = self._repository(artifact)
         project = self._preflight.state(repository.partition("/")[0]).project
-        if project is None or self._unlabelled:
+        if project is None or project.name in self._unlabelled:
             return
-        about = "brought by this bundle of dray"
         try:
-            number = self._harbor.artifacts.label(project.id, self._bundle, about)
-            self._harbor.artifacts.attach(repository, artifact.root, number)
+            for name, about in labels.wanted(self._bundle, artifact).items():
+                number = self._harbor.artifacts.label(project.id, name, about)
+                self._harbor.artifacts.attach(repository, artifact.root, number)
         except TargetError as error:
-            self._unlabelled = error.message
+            self._unlabelled.add(project.name)
+            if self._preflight.state(project.name).rights >= labels.RIGHTS:
+                self._said.append(
+                    f"what is new in {project.name} has not all labels: {error.message}"
+                )
 
     def shelf(self) -> RegistryShelf:
         """Return where copies of ledgers lie: in the project of what no rule names."""

@@ -30,7 +30,6 @@ RULE = {
     "scope_selectors": {
         "repository": [{"kind": "doublestar", "decoration": "repoMatches", "pattern": "**"}]
     },
-    "tag_selectors": [{"kind": "doublestar", "decoration": "matches", "pattern": "v*"}],
 }
 
 
@@ -41,11 +40,13 @@ def push(harbor: HarborServer, project: str, artifact: Artifact, shelf: Shelf) -
     target.publish(artifact, shelf.blob)
 
 
-def rule(harbor: HarborServer, project: str) -> None:
-    """Have a project keep tags that begin with v."""
+def rule(harbor: HarborServer, project: str, tags: str = "v*") -> None:
+    """Have a project keep tags of a pattern: those that begin with v."""
     path = f"/projects/{project}/immutabletagrules"
     headers = {"X-Is-Resource-Name": "true"}
-    harbor.client().api.call("POST", path, "a rule", body=RULE, headers=headers, ok=(201,))
+    kept = {"kind": "doublestar", "decoration": "matches", "pattern": tags}
+    body = {**RULE, "tag_selectors": [kept]}
+    harbor.client().api.call("POST", path, "a rule", body=body, headers=headers, ok=(201,))
 
 
 @pytest.fixture

@@ -40,14 +40,15 @@ def refused(target: HarborTarget, *artifacts: Artifact) -> TargetError:
 def test_no_login_is_said_with_what_to_do(harbor: HarborServer, image: Artifact) -> None:
     target = HarborTarget(harbor.host, harbor.http(), None, Pace(1), naming=Naming("x"))
     error = refused(target, image)
-    assert "wants a login, and what is configured for it is nothing" in error.message
+    assert "wants a login, and none is configured for it" in error.message
     assert f"docker login {harbor.host}" in error.hint
 
 
 def test_an_identity_token_is_no_login(make: Make, image: Artifact) -> None:
     token = Credentials("", identity_token="abc", origin="the test")
     assert (
-        "an identity token, which Harbor does not take" in refused(make("x", token), image).message
+        "only an identity token, which it does not take, is"
+        in refused(make("x", token), image).message
     )
 
 
@@ -66,7 +67,7 @@ def test_a_login_that_is_not_accepted(
     assert error.message == (
         f"{harbor.host} does not accept the login {robot.username} from the test"
     )
-    assert "disabled or expired, or its secret another one" in error.hint
+    assert "whether it is disabled or expired" in error.hint
 
 
 # -- the system -----------------------------------------------------------------------------------
@@ -287,7 +288,7 @@ def test_a_quota_that_may_not_be_read_is_a_note(
     assert "may not be read" in notes
     assert "is not checked" in notes
     assert "immutable tags" in notes
-    assert "no label will name the bundle" in notes
+    assert "none of it has a label with the bundle" in notes
 
 
 def test_a_tag_that_may_not_be_moved(
