@@ -15,9 +15,9 @@ from bundle.options import begin, emit, fail, merge
 
 _ON = frozenset({"1", "true", "t", "yes", "y", "on"})
 SIDES = {
-    "Low side": ("init", "adopt", "doctor", "lock", "export", "sign", "policy", "kit"),
+    "Low side": ("init", "adopt", "doctor", "lock", "export", "sign", "policy"),
     "High side": ("verify", "import", "relocate", "repair", "serve", "status", "ledger", "harbor"),
-    "Either side": ("inspect", "keygen", "trust", "receipt"),
+    "Either side": ("inspect", "keygen", "trust", "receipt", "kit"),
 }
 """Where each command is used, in the order of use."""
 ORDER = [name for names in SIDES.values() for name in names]

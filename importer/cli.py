@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bundle.errors import DrayError
+from bundle.kit.command import group as kit
 from bundle.options import (
     command,
     emit,
@@ -42,7 +43,7 @@ def commands() -> list[click.Command]:
     """Return the commands of the high side."""
     return [
         *(inspect, verify, repair, load, relocate, serve, status),
-        *(trust_file, ledger, receipt, harbor),
+        *(trust_file, ledger, receipt, harbor, kit()),
     ]
 
 

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import zipfile
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,9 +23,11 @@ from typing import TYPE_CHECKING
 import bundle
 from bundle.digest import Digest
 from bundle.errors import SourceError, UsageError
+from bundle.kit.document import Package
+from bundler.kit import pins
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 PACKAGES = ("schemas", "bundle", "importer")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -51,43 +54,80 @@ class Wheel:
             raise SourceError(f"{self.file[:100]!r} is not called as a wheel", hint=_HINT)
         return match[1], match[2]
 
-    @property
+    @cached_property
     def digest(self) -> Digest:
         """The digest of the file."""
         return Digest.of(self.data)
 
+    def package(self, *, stored: bool = False) -> Package:
+        """Return its row in a kit's document; ``stored`` in the tar, as the file that it is.
 
-def collect(pythons: Sequence[str], tags: Sequence[str], folder: Path | None) -> tuple[Wheel, ...]:
-    """Return the wheels of a kit in order of name: the versions that are installed here.
+        A wheel's own name lists every platform that it is for, and may not fit into a tar.
+        """
+        name, version = self.name
+        file = f"{name}-{version}-{self.digest.hex[:12]}.whl" if stored else ""
+        return Package(name, version, self.file, len(self.data), self.digest, self.pythons, file)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where wheels come from, and which.
 
     ``tags`` are the platforms that a wheel may be for (PEP 425, PEP 600). ``folder`` holds wheels
-    to be taken instead of those of an index. Raises :class:`bundle.errors.SourceError`.
+    to be taken instead of those of an index. ``pinned`` are the versions and digests that are
+    allowed; without it, the versions are those that are installed here.
     """
-    found: dict[str, Wheel] = {}
-    for python in pythons:
-        for path in _download(python, tags, folder):
-            data = path.read_bytes()
-            known = found.setdefault(path.name, Wheel(path.name, data, ()))
-            if known.data != data:
-                raise SourceError(f"the index gives out two different files {path.name}")
-            found[path.name] = replace(known, pythons=(*known.pythons, python))
-    own = own_wheel(tuple(pythons))
-    return tuple(sorted((own, *found.values()), key=lambda one: (one.file != own.file, one.file)))
+
+    tags: Sequence[str]
+    folder: Path | None = None
+    pinned: Mapping[str, tuple[str, frozenset[str]]] | None = None
+
+    def constraints(self) -> str:
+        """Return what pip may take, as a constraints file."""
+        if self.pinned is not None:
+            rows = [f"{name}=={version}\n" for name, (version, _digests) in self.pinned.items()]
+        else:
+            installed = {one.name.lower(): one.version for one in metadata.distributions()}
+            rows = [f"{name}=={version}\n" for name, version in installed.items() if name != "dray"]
+        return "".join(sorted(rows))
+
+    def get(self, pythons: Sequence[str], needed: Sequence[str]) -> tuple[Wheel, ...]:
+        """Return the wheels of ``needed`` and all that they need, in order of name.
+
+        Raises :class:`bundle.errors.SourceError`.
+        """
+        found: dict[str, Wheel] = {}
+        for python in pythons:
+            for file, data in _download(python, self, needed):
+                known = found.setdefault(file, Wheel(file, data, ()))
+                if known.data != data:
+                    raise SourceError(f"the index gives out two different files {file}")
+                found[file] = replace(known, pythons=(*known.pythons, python))
+        if self.pinned is not None:
+            for wheel in found.values():
+                pins.check(wheel.name[0], wheel.digest.hex, self.pinned)
+        return tuple(sorted(found.values(), key=lambda one: one.file))
 
 
-def _download(python: str, tags: Sequence[str], folder: Path | None) -> Iterator[Path]:
+def collect(pythons: Sequence[str], source: Source) -> tuple[Wheel, ...]:
+    """Return the wheels of a kit: dray's own, and what it needs.
+
+    Raises :class:`bundle.errors.SourceError`.
+    """
+    return (own_wheel(tuple(pythons)), *source.get(pythons, _needed()))
+
+
+def _download(python: str, source: Source, needed: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     with tempfile.TemporaryDirectory(prefix="dray-kit-") as work:
-        target, pins = Path(work) / "wheels", Path(work) / "pins.txt"
-        installed = {one.name.lower(): one.version for one in metadata.distributions()}
-        rows = [f"{name}=={version}\n" for name, version in installed.items() if name != "dray"]
-        pins.write_text("".join(sorted(rows)), encoding="utf-8")
+        target, allowed = Path(work) / "wheels", Path(work) / "allowed.txt"
+        allowed.write_text(source.constraints(), encoding="utf-8")
         command = [sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check"]
         command += ["--no-input", "--only-binary", ":all:", "--implementation", "cp"]
-        command += [part for tag in tags for part in ("--platform", tag)]
-        command += ["--python-version", python, "-c", str(pins), "-d", str(target)]
-        command += ["--no-index", "--find-links", str(folder)] if folder else []
-        _pip([*command, *_needed()], python)
-        yield from sorted(target.glob("*.whl"))
+        command += [part for tag in source.tags for part in ("--platform", tag)]
+        command += ["--python-version", python, "-c", str(allowed), "-d", str(target)]
+        command += ["--no-index", "--find-links", str(source.folder)] if source.folder else []
+        _pip([*command, *needed], python)
+        yield from ((path.name, path.read_bytes()) for path in sorted(target.glob("*.whl")))
 
 
 def _pip(command: list[str], python: str) -> None:

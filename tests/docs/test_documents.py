@@ -36,6 +36,8 @@ ELSEWHERE = {
     "make test": "this is it",
     "make bench": "takes minutes; measures",
     "dray kit --to /mnt/usb --key alice.key": "tests/e2e/test_kit.py runs it for one Python",
+    "dray kit make --to /mnt/usb --key bob.key "
+    "--pins dray-kit-0.1.0-linux-amd64.requirements.txt": "tests/e2e/test_kit.py makes one again",
     "pip install .": "what `make` does to prepare these tests",
     "pipx install .": "the same in an environment of its own",
     "pip install --no-binary cryptography cryptography dray": "tests/e2e/test_fips.py",

@@ -20,6 +20,7 @@ from bundle.digest import verified
 from bundle.encoding import decode
 from bundle.errors import DrayError, NotTrusted
 from bundle.http import Response
+from bundle.kit import document
 from bundle.manifest import Manifest
 from bundle.media import Media
 from bundle.reader import Reader
@@ -95,6 +96,13 @@ def trust_policy(data: bytes) -> None:
     """Whatever is read as a trust file reads back from what it writes."""
     read = trust.read(data)
     assert trust.read(read.to_bytes()) == read
+
+
+def kit_document(data: bytes) -> None:
+    """The document of a kit that somebody signed: what is read of it is written again the same."""
+    found = document.read(data)
+    assert document.read(found.to_bytes()) == found
+    assert document.is_name(found.name)
 
 
 def trust_chain(data: bytes) -> None:
@@ -337,6 +345,7 @@ TARGETS: dict[str, Target] = {
     "public-key": public_key,
     "trust-policy": trust_policy,
     "trust-chain": trust_chain,
+    "kit": kit_document,
     "cosign-key": cosign_key,
     "state": memory,
     "ledger": ledger,

@@ -205,6 +205,25 @@ SERVED = (
     ),
 )
 
+_KIT = ("tests/bundle/kit",)
+KIT = (
+    Sabotage("bundle/kit/document.py", "does not pin {tar}", tests=_KIT),
+    Sabotage("bundle/kit/document.py", "is there twice", tests=_KIT),
+    Sabotage("bundle/kit/check.py", "a kit cannot be renamed", tests=_KIT),
+    Sabotage("bundle/kit/check.py", "not the {pinned.size} that were signed", tests=_KIT),
+    Sabotage("bundle/kit/check.py", "holds other bytes than were signed", tests=_KIT),
+    Sabotage("bundle/kit/check.py", "is not of the kit", tests=_KIT),
+    Sabotage("bundle/kit/check.py", "is older than what is here", tests=_KIT),
+    Sabotage("bundle/kit/check.py", "raise NotTrusted(error.message, hint=", tests=_KIT),
+    Sabotage("bundle/kit/check.py", "trust.check_current(now)", "pass", tests=_KIT),
+    Sabotage(
+        "bundle/kit/check.py",
+        "trust.anywhere) or Stream((trust.root,))",
+        "trust.anywhere) or next(iter(trust.streams.values()))",
+        tests=_KIT,
+    ),
+)
+
 _COSIGN = ("tests/bundle/upstream/test_cosign.py",)
 _EVIDENCE = ("tests/bundle/upstream/test_evidence.py",)
 _PROV = ("tests/bundle/upstream/test_prov.py",)
@@ -261,4 +280,5 @@ CHECKS = (
     *SERVERS,
     *TARGETS,
     *SERVED,
+    *KIT,
 )
