@@ -15,6 +15,8 @@ from bundle.hosts import Host, is_url
 from importer.harbor import policies
 from importer.harbor.policies import CONNECTIONS, Policy
 from importer.harbor.projects import name_fault
+from importer.targets import lock
+from importer.targets.lock import UNLOCKED, Lock
 from importer.targets.naming import LAYOUTS, REPOSITORY, Naming, Rule, refuse_collisions
 
 if TYPE_CHECKING:
@@ -36,10 +38,12 @@ _MAY_TAKE = {**_TAKES, **dict.fromkeys(("registry", "harbor"), frozenset(KINDS))
 _FORMS = "a folder, registry://HOST/PREFIX, harbor://HOST, s3://BUCKET/PREFIX, or a .yaml file"
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?"
 _BUCKET = r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}"
-_KEYS = ("to", "kinds", "plain-http", "ca", "endpoint", "region", "map", "layout", *policies.KEYS)
+_S3_KEYS = ("region", "lock", "read-back")
+_KEYS = ("to", "kinds", "plain-http", "ca", "endpoint", "map", "layout", *_S3_KEYS, *policies.KEYS)
 _REGISTRIES = {"registry", "harbor"}
 _ONLY = {"plain-http": _REGISTRIES, "ca": {*_REGISTRIES, "s3"}, "endpoint": {*_REGISTRIES, "s3"}}
-_ONLY |= {"region": {"s3"}, "layout": set(LAYOUTS), **{key: {"harbor"} for key in policies.KEYS}}
+_ONLY |= {"layout": set(LAYOUTS), **{key: {"s3"} for key in _S3_KEYS}}
+_ONLY |= {key: {"harbor"} for key in policies.KEYS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,8 @@ class Destination:
 
     ``type`` is ``folder``, ``registry``, ``harbor`` or ``s3``; ``name`` the folder, host or bucket.
     ``host`` says how it is reached (for S3 only its endpoint and CA count), ``policy`` how projects
-    of a Harbor are made, ``connections`` how many writers there may be.
+    of a Harbor are made, ``connections`` how many writers there may be. ``lock`` and ``read_back``
+    are for S3: see :class:`importer.targets.s3.S3`.
     """
 
     type: str
@@ -59,6 +64,8 @@ class Destination:
     region: str = ""
     policy: Policy = field(default_factory=Policy)
     connections: int = CONNECTIONS
+    lock: Lock = UNLOCKED
+    read_back: bool = False
 
 
 class _Refused(ValueError):
@@ -154,8 +161,14 @@ def _connect(destination: Destination, state: Path | None) -> Target:
         from importer.targets.bucket import Store  # noqa: PLC0415
         from importer.targets.s3 import S3  # noqa: PLC0415
 
-        store = Store(destination.name, host.endpoint, destination.region, host.ca_file)
-        return S3(store, (state or default_folder()) / "s3", naming=naming, kinds=kinds)
+        where = (destination.name, host.endpoint, destination.region, host.ca_file)
+        return S3(
+            Store(*where, destination.lock),
+            (state or default_folder()) / "s3",
+            naming=naming,
+            kinds=kinds,
+            read_back=destination.read_back,
+        )
     from bundle.credentials import find  # noqa: PLC0415
     from bundle.errors import TargetError  # noqa: PLC0415
     from bundle.http import Http  # noqa: PLC0415
@@ -281,6 +294,8 @@ def _entry(fields: Fields, folder: Path) -> Destination:
         naming=naming,
         host=_host(fields, folder),
         region=fields.text("region", "", pattern=r"[a-z0-9-]{1,60}"),
+        lock=lock.read(fields.child("lock")) if "lock" in fields else UNLOCKED,
+        read_back=fields.flag("read-back") if "read-back" in fields else False,
     )
     fields.done(_KEYS)
     return entry

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
-from tests.servers import ca, isolation, proxy, rclone, rgw
+from tests.servers import ca, isolation, proxy, rclone, rgw, versity
 from tests.servers import harbor as harbors
 from tests.servers import registry as registries
 
@@ -35,6 +35,7 @@ SERVERS = {
     "s3_rclone",
     "s3_rclone_tls",
     "s3_rgw",
+    "s3_versity",
 }
 """Fixtures that run a real server: a test that asks for one is marked ``server`` by that."""
 
@@ -149,6 +150,15 @@ def s3_rclone_tls(
 def s3_rgw(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[ObjectStore]:
     """A Ceph RADOS Gateway over TLS shared by all tests: use ``s3_rgw.bucket()``."""
     with rgw.serve(tmp_path_factory.mktemp("ceph") / "rgw", authority) as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def s3_versity(
+    tmp_path_factory: pytest.TempPathFactory, authority: Authority
+) -> Iterator[ObjectStore]:
+    """The Versity gateway over TLS, as strict as Amazon S3: use ``s3_versity.bucket()``."""
+    with versity.serve(tmp_path_factory.mktemp("versity"), authority) as store:
         yield store
 
 

@@ -10,9 +10,10 @@ from bundle.errors import TargetError
 from bundle.progress import human
 from importer.harbor import labels, robots, words
 from importer.harbor.projects import UNLIMITED, name_fault
+from importer.targets.ready import NotReady, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from bundle.digest import Digest
     from importer.harbor.client import About, Harbor
@@ -26,35 +27,6 @@ CHECKED = (2, 11)
 S3_LAYER = 10_000 * (10 << 20)
 """Bytes of the largest blob that a registry on S3 takes as it is set up by default: 10,000 parts of
 10 MiB (distribution, registry/storage/driver/s3-aws/s3.go; harbor issue 18888)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What would fail, and the sentence that says who must do what."""
-
-    message: str
-    hint: str
-
-    def __str__(self) -> str:
-        return f"{self.message}: {self.hint}"
-
-
-class NotReady(TargetError):
-    """A Harbor that would not take what is to be sent; nothing was sent."""
-
-    def __init__(self, host: str, problems: Sequence[Problem]) -> None:
-        self.problems = tuple(problems)
-        if len(problems) == 1:
-            super().__init__(problems[0].message, hint=problems[0].hint, case="preflight")
-            return
-        lines = "".join(f"\n  {number}. {one}" for number, one in enumerate(problems, 1))
-        message = f"{host} is not ready, for {len(problems)} reasons; nothing was sent{lines}"
-        super().__init__(message, case="preflight")
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the failure as ``--json`` prints it, each problem by itself."""
-        rows = [{"message": one.message, "hint": one.hint} for one in self.problems]
-        return {**super().to_dict(), "problems": rows}
 
 
 @dataclass(frozen=True, slots=True)

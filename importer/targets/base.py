@@ -101,6 +101,10 @@ class Unprepared:
     def prepare(self, _bundle: Manifest) -> None:
         """Do nothing."""
 
+    def pinned(self, _artifact: Artifact) -> str:
+        """Say that nothing here has versions."""
+        return ""
+
 
 class Target(Protocol):
     """A place on the high side. All methods may be called from several threads.
@@ -172,6 +176,10 @@ class Target(Protocol):
         Returns whether anything changed: publishing what is there already is no error. A name that
         pointed elsewhere is taken over, and recorded in ``replaced``.
         """
+        ...
+
+    def pinned(self, artifact: Artifact) -> str:
+        """Return the store's own version of what completes a published artifact, or nothing."""
         ...
 
     def shelf(self) -> Shelf:

@@ -2,48 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import re
+import base64
+import hashlib
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from bundle import instant
 from bundle.digest import BLOCK, Digest
-from bundle.errors import TargetError, UsageError
+from bundle.errors import TargetError
+from importer.targets import s3client
+from importer.targets.lock import UNLOCKED, Lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-REGION = "us-east-1"
-"""What stores that know no regions want in a signature."""
-_HINTS = {
-    "NoSuchBucket": "create the bucket first, or name another one",
-    "AccessDenied": "the credentials need s3:ListBucket, s3:GetObject, s3:PutObject,"
-    " s3:DeleteObject, s3:ListMultipartUploadParts and s3:AbortMultipartUpload there",
-    "InvalidAccessKeyId": "check AWS_ACCESS_KEY_ID, or the profile, and the endpoint",
-    "SignatureDoesNotMatch": "check AWS_SECRET_ACCESS_KEY and the region",
-    "RequestTimeTooSkewed": "set the clock of this host",
-    "MissingContentLength": "a proxy in front of the store seems to drop the Content-Length header",
-    "EntityTooLarge": "raise the body limit of the proxy in front of the store above 600 MiB",
-    "QuotaExceeded": "raise the quota and run again: what was uploaded is kept",
-    "InvalidRegion": "set region: in the target file, or AWS_REGION",
-    "PermanentRedirect": "set region: in the target file, or AWS_REGION",
-    "SlowDown": "the store is overloaded: run again later, what was uploaded is kept",
-}
-_ALIASES = {
-    "403": "AccessDenied",
-    "Forbidden": "AccessDenied",
-    "411": "MissingContentLength",
-    "413": "EntityTooLarge",
-    "301": "PermanentRedirect",
-    "AuthorizationHeaderMalformed": "InvalidRegion",
-    "503": "SlowDown",
-}
-_CA_HINT = "name the CA's PEM file as ca: in a target file, or in AWS_CA_BUNDLE"
-_CREDENTIALS_HINT = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-_ENDPOINT_HINT = "is the endpoint right? set AWS_ENDPOINT_URL, or endpoint: in a target file"
+    from collections.abc import Callable, Iterator
 
 
 class AbsentError(TargetError):
@@ -56,12 +30,38 @@ class Store:
 
     ``endpoint`` is a URL (``AWS_ENDPOINT_URL_S3``, ``AWS_ENDPOINT_URL``); ``ca_file`` a PEM file
     (``AWS_CA_BUNDLE``). Credentials come from the usual AWS environment and files, never from here.
+    ``lock`` is how long nobody may remove what is written.
     """
 
     bucket: str
     endpoint: str = ""
     region: str = ""
     ca_file: str = ""
+    lock: Lock = UNLOCKED
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An object as the store describes it; none of it is proof.
+
+    ``sha256`` is hex from its metadata, or nothing; ``version`` is empty where there are none.
+    """
+
+    size: int
+    sha256: str
+    version: str
+    modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of an object; ``latest`` is what a reader finds who asks for none."""
+
+    key: str
+    id: str
+    latest: bool
+    deleted: bool = False
+    """Whether it is a delete marker."""
 
 
 class Bucket:
@@ -88,28 +88,46 @@ class Bucket:
         return dict(answer)
 
     def check(self) -> None:
-        """Reach the bucket with the credentials."""
-        try:
-            self.call("head_bucket")
-        except AbsentError:
-            message = f"{self._where('')}: there is no such bucket"
-            raise TargetError(message, hint=_HINTS["NoSuchBucket"]) from None
+        """Reach the bucket with the credentials, and be let list it.
 
-    def head(self, key: str) -> tuple[int, str] | None:
-        """Return size and recorded SHA-256 (hex, or nothing) of an object, ``None`` without one."""
+        Not by a HEAD: what refuses one says no reason.
+        """
         try:
-            answer = self.call("head_object", key)
+            self.call("list_objects_v2", MaxKeys=1)
+        except TargetError as error:
+            if error.case != "NoSuchBucket" and not isinstance(error, AbsentError):
+                raise
+            message, hint = f"{self._where('')}: there is no such bucket", error.hint
+            raise TargetError(message, hint=hint or s3client.NO_BUCKET, case=error.case) from None
+
+    def look(self, key: str, version: str = "") -> Seen | None:
+        """Return what the store says of an object, ``None`` without one."""
+        try:
+            answer = self.call("head_object", key, **_of(version))
         except AbsentError:
             return None
         # Some stores give the names of metadata back in title case.
         notes = {str(k).lower(): str(v) for k, v in (answer.get("Metadata") or {}).items()}
-        return int(answer.get("ContentLength", -1)), notes.get("sha256", "").lower()
+        modified = answer.get("LastModified")
+        if not isinstance(modified, datetime):
+            modified = instant.now()
+        return Seen(
+            int(answer.get("ContentLength", -1)),
+            notes.get("sha256", "").lower(),
+            version_of(answer),
+            modified.replace(tzinfo=modified.tzinfo or UTC),
+        )
+
+    def head(self, key: str) -> tuple[int, str] | None:
+        """Return size and recorded SHA-256 (hex, or nothing) of an object, ``None`` without one."""
+        seen = self.look(key)
+        return (seen.size, seen.sha256) if seen else None
 
     @contextmanager
-    def stream(self, key: str, offset: int = 0) -> Iterator[Iterator[bytes]]:
-        """Yield the blocks of an object from ``offset`` on."""
+    def stream(self, key: str, offset: int = 0, version: str = "") -> Iterator[Iterator[bytes]]:
+        """Yield the blocks of an object, or of one version of it, from ``offset`` on."""
         asked = {"Range": f"bytes={offset}-"} if offset else {}
-        body = self.call("get_object", key, **asked)["Body"]
+        body = self.call("get_object", key, **asked, **_of(version))["Body"]
         try:
             yield self._blocks(body, key)
         finally:
@@ -125,14 +143,20 @@ class Bucket:
         except (BotoCoreError, HTTPError, OSError) as error:
             raise self._failed(error, key) from None
 
-    def read(self, key: str, limit: int) -> bytes | None:
-        """Return a small object, or ``None`` when there is none."""
+    def read(self, key: str, limit: int, version: str = "") -> bytes | None:
+        """Return a small object, or one version of it; ``None`` when there is none."""
+        found = self.fetch(key, limit, version)
+        return found[0] if found else None
+
+    def fetch(self, key: str, limit: int, version: str = "") -> tuple[bytes, str] | None:
+        """Return a small object and which version it is; ``None`` when there is none."""
         from botocore.exceptions import BotoCoreError  # noqa: PLC0415  (start-up time)
 
         try:
-            body = self.call("get_object", key)["Body"]
+            answer = self.call("get_object", key, **_of(version))
         except AbsentError:
             return None
+        body = answer["Body"]
         try:
             data = bytes(body.read(limit + 1))
         except (BotoCoreError, OSError) as error:
@@ -141,11 +165,28 @@ class Bucket:
             body.close()
         if len(data) > limit:
             raise TargetError(f"{self._where(key)} is longer than {limit} bytes")
-        return data
+        return data, version_of(answer)
 
-    def write(self, key: str, data: bytes) -> None:
-        """Write a small object, its SHA-256 recorded with it."""
-        self.call("put_object", key, Body=data, Metadata={"sha256": Digest.of(data).hex})
+    def write(self, key: str, data: bytes, *, alone: bool = False, hold: bool = True) -> str:
+        """Write a small object, its SHA-256 recorded with it and locked as the store is told to.
+
+        Returns the version that it became, or nothing. ``alone`` asks the store to refuse where
+        there is one already (case ``PreconditionFailed``); many do not. ``hold`` False leaves a
+        legal hold out.
+        """
+        # Stores want the MD5 of what is to be locked (S3 User Guide, "Object Lock considerations").
+        md5 = hashlib.md5(data, usedforsecurity=False).digest()
+        what: dict[str, Any] = {"Body": data, "ContentMD5": base64.b64encode(md5).decode()}
+        what |= {"Metadata": {"sha256": Digest.of(data).hex}}
+        what |= self.store.lock.arguments(instant.now(), hold=hold)
+        if not alone:
+            return version_of(self.call("put_object", key, **what))
+        try:
+            return version_of(self.call("put_object", key, **what, IfNoneMatch="*"))
+        except TargetError as error:
+            if error.case != "NotImplemented":
+                raise
+            return version_of(self.call("put_object", key, **what))
 
     def keys(self, prefix: str, most: int) -> list[str]:
         """Return the keys that begin with ``prefix``, the first ``most`` of them at least."""
@@ -158,6 +199,35 @@ class Bucket:
             if not answer.get("IsTruncated") or not following or len(found) >= most:
                 return found
             more = {"ContinuationToken": following}
+
+    def versions(self, prefix: str, most: int) -> list[Version]:
+        """Return the versions below ``prefix``, each key's newest first, ``most`` of them at least.
+
+        Raises :class:`TargetError` where the store has none (case ``NotImplemented``), or does not
+        let them be listed.
+        """
+        found: list[Version] = []
+        more: dict[str, str] = {}
+        while True:
+            answer = self.call("list_object_versions", Prefix=prefix, **more)
+            entries = [
+                (str(entry["Key"]), entry["LastModified"], position, kind == "DeleteMarkers", entry)
+                for kind in ("Versions", "DeleteMarkers")
+                for position, entry in enumerate(answer.get(kind) or ())
+            ]
+            entries.sort(key=lambda one: (one[0], not one[4].get("IsLatest"), -one[1].timestamp()))
+            found += [
+                Version(key, str(entry["VersionId"]), bool(entry.get("IsLatest")), gone)
+                for key, _when, _position, gone, entry in entries
+            ]
+            following = {
+                "KeyMarker": str(answer.get("NextKeyMarker") or ""),
+                "VersionIdMarker": str(answer.get("NextVersionIdMarker") or ""),
+            }
+            following = {name: value for name, value in following.items() if value}
+            if not answer.get("IsTruncated") or following in ({}, more) or len(found) >= most:
+                return found
+            more = following
 
     def parts(self, key: str, upload: str) -> dict[int, tuple[int, str]]:
         """Return size and ETag of the parts that an upload has so far, by number."""
@@ -173,6 +243,16 @@ class Bucket:
                 return found
             after = following
 
+    @contextmanager
+    def watched(self, event: str, handler: Callable[..., None]) -> Iterator[None]:
+        """Have ``handler`` called at one of botocore's events while this lasts."""
+        events = self._connected().meta.events
+        events.register(event, handler)
+        try:
+            yield
+        finally:
+            events.unregister(event, handler)
+
     def close(self) -> None:
         """Let connections go."""
         with self._lock:
@@ -183,7 +263,7 @@ class Bucket:
     def _connected(self) -> Any:
         with self._lock:
             if self._client is None:
-                self._client = _connect(self.store)
+                self._client = s3client.connect(self.store)
             return self._client
 
     # -- failures ---------------------------------------------------------------------------------
@@ -192,79 +272,24 @@ class Bucket:
         return f"s3://{self.store.bucket}/{key}"
 
     def _refused(self, error: Any, key: str) -> TargetError:
-        # Only the code: a server's own text may repeat what was signed.
-        body = error.response.get("Error", {})
-        code = re.sub(r"[^A-Za-z0-9]", "", str(body.get("Code", "")))[:60]
-        code = _ALIASES.get(code, code)
-        operation = error.operation_name
-        if code in {"404", "NoSuchKey", "NotFound", "NoSuchUpload"}:
-            return AbsentError(f"{self._where(key)}: {operation} found nothing there ({code})")
-        message = f"{self._where(key)}: {operation} was refused: {code or 'no reason given'}"
-        case = "denied" if code == "AccessDenied" else ""
-        return TargetError(message, hint=_HINTS.get(code, ""), case=case)
+        said = s3client.refusal(error, self.store.endpoint)
+        if said.code in s3client.ABSENT:
+            return AbsentError(f"{self._where(key)}: {said.operation} found nothing ({said.code})")
+        reason = said.code or "no reason given"
+        message = f"{self._where(key)}: {said.operation} was refused: {reason}{said.detail}"
+        case = "denied" if said.code == "AccessDenied" else said.code
+        return TargetError(message, hint=said.hint, case=case)
 
     def _failed(self, error: Exception, key: str) -> TargetError:
-        # Not the exception's text: it holds the whole URL of the request.
-        reason, hint = _reason(error)
+        reason, hint = s3client.failure(error, self.store.endpoint)
         return TargetError(f"{self._where(key)}: {reason}", hint=hint)
 
 
-def _connect(store: Store) -> Any:
-    import boto3  # noqa: PLC0415  (half a second that only an S3 import should pay)
-    from botocore.config import Config  # noqa: PLC0415
-    from botocore.exceptions import BotoCoreError  # noqa: PLC0415
-
-    if store.ca_file and not Path(store.ca_file).is_file():
-        raise UsageError(f"the CA file {store.ca_file} is not there")
-    # Without when_required, boto3 sends checksum trailers over TLS, which Ceph answers with 411.
-    config = Config(
-        signature_version="s3v4",
-        s3={"addressing_style": "path", "payload_signing_enabled": True},
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        retries={"mode": "standard", "total_max_attempts": 8},
-        connect_timeout=10,
-        read_timeout=120,
-        max_pool_connections=8,
-    )
-    arguments: dict[str, Any] = {"config": config}
-    if store.endpoint:
-        arguments["endpoint_url"] = store.endpoint
-    if store.ca_file:
-        arguments["verify"] = store.ca_file
-    try:
-        session = boto3.session.Session()
-        region = store.region or os.environ.get("AWS_REGION") or session.region_name or REGION
-        return session.client("s3", region_name=region, **arguments)
-    except (BotoCoreError, ValueError, OSError) as error:
-        reason, hint = _reason(error)
-        raise TargetError(f"s3://{store.bucket}: {reason}", hint=hint) from None
+def version_of(answer: dict[str, Any]) -> str:
+    """Return the version that an answer names; nothing where the bucket keeps none."""
+    version = str(answer.get("VersionId") or "")
+    return "" if version == "null" else version
 
 
-def _reason(error: Exception) -> tuple[str, str]:
-    from botocore import exceptions as known  # noqa: PLC0415  (start-up time)
-
-    table: list[tuple[tuple[type[Exception], ...], str, str]] = [
-        (
-            (known.SSLError,),
-            "TLS failed: the certificate is not trusted, or no TLS there",
-            _CA_HINT,
-        ),
-        ((known.ConnectTimeoutError, known.ReadTimeoutError), "no answer in time", _ENDPOINT_HINT),
-        (
-            (known.ProxyConnectionError,),
-            "the proxy cannot be reached",
-            "check HTTPS_PROXY, NO_PROXY",
-        ),
-        ((known.EndpointConnectionError,), "no connection to the endpoint", _ENDPOINT_HINT),
-        ((known.NoCredentialsError,), "no credentials were found", _CREDENTIALS_HINT),
-        ((known.PartialCredentialsError,), "half of the credentials is missing", _CREDENTIALS_HINT),
-        ((known.ProfileNotFound,), "AWS_PROFILE names no known profile", _CREDENTIALS_HINT),
-        ((known.ConnectionClosedError, known.HTTPClientError), "the connection was cut", ""),
-        ((ValueError,), "the endpoint is no URL", _ENDPOINT_HINT),
-        ((OSError,), "a file of the AWS configuration cannot be read", _CREDENTIALS_HINT),
-    ]
-    for kinds, reason, hint in table:
-        if isinstance(error, kinds):
-            return reason, hint
-    return f"the S3 client failed ({type(error).__name__})", ""
+def _of(version: str) -> dict[str, str]:
+    return {"VersionId": version} if version else {}

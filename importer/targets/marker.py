@@ -10,6 +10,8 @@ from bundle.decode import Fields, dump_json, parse_json, spell
 from bundle.errors import DrayError, TargetError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bundle.artifact import Artifact
     from bundle.decode import Path
     from bundle.digest import Digest
@@ -31,6 +33,16 @@ def compose(artifact: Artifact) -> bytes:
     if signature := artifact.signature:
         body["signature"] = str(signature.digest)
     return dump_json({**body, "files": files})
+
+
+def sums(artifact: Artifact, name: Callable[[str], str]) -> bytes:
+    """Return the digests of an artifact's files as ``sha256sum -c`` reads them.
+
+    ``name`` tells how the file of a path is called there. No path has a backslash or a line break,
+    which ``sha256sum`` would want escaped.
+    """
+    lines = sorted((name(file.path), file.digest.hex) for file in artifact.files)
+    return "".join(f"{digest}  {path}\n" for path, digest in lines).encode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ LAYOUTS = {"s3": (NIM, NIM_CACHE), "folder": (NIM_CACHE,)}
 _CACHES = {"ngc/": "ngc/hub", "huggingface.co/": "huggingface/hub"}
 """Where models lie below NIM_CACHE_PATH, by how their names begin."""
 SIGNATURE_ENDING = ".sigstore"
+SUMS_ENDING = ".sha256sums"
 _NGC = "ngc/"
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 REPOSITORY = rf"{_COMPONENT}(?:/{_COMPONENT})*"
@@ -142,6 +143,19 @@ class Naming:
         Not into it: the signature is over all that is in there.
         """
         return self.folder(artifact) + SIGNATURE_ENDING
+
+    def mark(self, artifact: Artifact) -> str:
+        """Return where the marker goes that says the artifact's files are complete."""
+        return f"{self.folder(artifact)}/{marker.NAME}"
+
+    def sums(self, artifact: Artifact) -> str:
+        """Return where the digests of the files go, for ``sha256sum -c``: beside their folder.
+
+        In a cache above it: its libraries expect nothing but folders beside a snapshot.
+        """
+        if self.layout == NIM_CACHE:
+            return _join(self._cached(artifact), artifact.version) + SUMS_ENDING
+        return self.folder(artifact) + SUMS_ENDING
 
     def key(self, artifact: Artifact, path: str) -> str:
         """Return the key of one of the artifact's files in an object store.

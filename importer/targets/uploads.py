@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from bundle import instant
 from bundle.decode import Fields, compact_json, parse_json
 from bundle.errors import TargetError, VerificationError
-from importer.targets.bucket import AbsentError
+from importer.targets.bucket import AbsentError, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 PART = 8 << 20
 """Bytes of a part, as long as 9,000 of them are enough: stores take 10,000."""
 _MOST_PARTS = 9000
+STALE = 7 * 86400.0
+"""Seconds after which an upload that nobody has gone on with is aborted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ class Journal:
         """Write the record, whole or not at all."""
         path = self._path(name)
         new = path.with_suffix(".new")
-        body = {"upload": record.upload, "parts": list(record.parts)}
+        body = {"upload": record.upload, "parts": list(record.parts), "name": name}
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             new.write_bytes(compact_json(body))
@@ -71,6 +75,16 @@ class Journal:
         """Forget the record."""
         with suppress(OSError):
             self._path(name).unlink(missing_ok=True)
+
+    def old(self, seconds: float) -> list[tuple[str, str]]:
+        """Return name and upload of the records that were written longer ago than ``seconds``."""
+        found: list[tuple[str, str]] = []
+        for path in sorted(self._folder.glob("*.json")) if self._folder.is_dir() else ():
+            with suppress(OSError, ValueError, TargetError):
+                if time.time() - path.stat().st_mtime > seconds:
+                    fields = Fields(parse_json(path.read_bytes(), limit=4 << 20), (), _fault)
+                    found.append((fields.text("name", limit=1 << 14), fields.text("upload")))
+        return found
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{hashlib.sha256(name.encode()).hexdigest()[:40]}.json"
@@ -115,28 +129,58 @@ class Uploads:
             raise
         self._journal.save(name, Record(upload, tuple(etags)))
 
-    def complete(self, key: str, digest: Digest) -> bool:
-        """Make the object visible; return whether there was an upload to complete."""
+    def complete(self, key: str, digest: Digest) -> str | None:
+        """Make the object visible; return the version that it is, if any, or ``None``.
+
+        ``None`` means that there was no upload to complete.
+        """
         name = self._name(key, digest)
         record = self._journal.load(name)
         if record is None or not record.parts:
-            return False
+            return None
         parts = [
             {"PartNumber": number, "ETag": f'"{etag}"'}
             for number, etag in enumerate(record.parts, 1)
         ]
         try:
-            self._bucket.call(
+            answer = self._bucket.call(
                 "complete_multipart_upload",
                 key,
                 UploadId=record.upload,
                 MultipartUpload={"Parts": parts},
             )
-        except AbsentError:
+        except TargetError as error:
+            if not isinstance(error, AbsentError) and not self._is_gone(key, record, error):
+                raise
             self._journal.drop(name)
-            return False
+            return None
         self._journal.drop(name)
-        return True
+        return version_of(answer)
+
+    def _is_gone(self, key: str, record: Record, error: TargetError) -> bool:
+        """Whether a store that failed has no such upload: Ceph 16 says ``InternalError`` then."""
+        if error.case != "InternalError":
+            return False
+        try:
+            self._bucket.parts(key, record.upload)
+        except AbsentError:
+            return True
+        return False
+
+    def abort_stale(self, seconds: float = STALE) -> int:
+        """Abort the uploads of this host to this bucket that were given up; return how many.
+
+        Those of others, of which there is no record here, are left to the bucket's lifecycle rule.
+        """
+        store = self._bucket.store
+        count = 0
+        for name, upload in self._journal.old(seconds):
+            with suppress(ValueError, TypeError):
+                endpoint, bucket, key, _digest = json.loads(name)
+                if (endpoint, bucket) == (store.endpoint, store.bucket):
+                    self._abort(str(key), upload, name)
+                    count += 1
+        return count
 
     def _name(self, key: str, digest: Digest) -> str:
         store = self._bucket.store
@@ -153,8 +197,9 @@ class Uploads:
             return None, {}
 
     def _begin(self, key: str, name: str, digest: Digest) -> str:
-        notes = {"sha256": digest.hex}
-        upload = str(self._bucket.call("create_multipart_upload", key, Metadata=notes)["UploadId"])
+        notes: dict[str, Any] = {"Metadata": {"sha256": digest.hex}}
+        notes |= self._bucket.store.lock.arguments(instant.now())
+        upload = str(self._bucket.call("create_multipart_upload", key, **notes)["UploadId"])
         self._journal.save(name, Record(upload))
         return upload
 

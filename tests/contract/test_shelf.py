@@ -39,6 +39,7 @@ def _store(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Targ
         pytest.param("registry", marks=pytest.mark.server),
         pytest.param("harbor", marks=pytest.mark.server),
         pytest.param("s3_rclone", marks=pytest.mark.server),
+        pytest.param("s3_versity", marks=pytest.mark.server),
         pytest.param("s3_rgw", marks=pytest.mark.server),
     ]
 )

@@ -195,12 +195,20 @@ def ceph_models(
     return _objects(request.getfixturevalue("s3_rgw"), tmp_path / "state", monkeypatch)
 
 
+@pytest.fixture
+def versity_models(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Place:
+    return _objects(request.getfixturevalue("s3_versity"), tmp_path / "state", monkeypatch)
+
+
 PLACES = [
     pytest.param("folder_images"),
     pytest.param("folder_models"),
     pytest.param("registry_images", marks=pytest.mark.server),
     pytest.param("harbor_images", marks=pytest.mark.server),
     pytest.param("rclone_models", marks=pytest.mark.server),
+    pytest.param("versity_models", marks=pytest.mark.server),
     pytest.param("ceph_models", marks=[pytest.mark.server, pytest.mark.xdist_group("ceph")]),
 ]
 

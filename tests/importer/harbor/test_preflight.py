@@ -14,9 +14,9 @@ import pytest
 from bundle.credentials import Credentials
 from bundle.errors import TargetError
 from importer.harbor.pace import Pace
-from importer.harbor.preflight import NotReady
 from importer.targets.harbor import HarborTarget
 from importer.targets.naming import Naming, Rule
+from importer.targets.ready import NotReady
 from tests.importer.harbor.making import Bundle, Make, wants
 from tests.importer.harbor.test_client import push, rule
 from tests.importer.targets.samples import Shelf, fill, noise

@@ -130,6 +130,7 @@ def test_a_bucket_holds_the_same_tree(
     client = store.client()
     keys = {entry["Key"] for entry in client.list_objects_v2(Bucket=bucket)["Contents"]}
     assert keys == {
+        f"cache/{HUB}/hf.sha256sums",
         f"cache/{HUB}/refs/hf",
         f"cache/{HUB}/snapshots/hf/.dray-complete.json",
         f"cache/{HUB}/snapshots/hf/config.json",
