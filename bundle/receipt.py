@@ -82,6 +82,7 @@ class Entry:
 
     ``target`` is its label and ``place`` where users find it; both are empty for what no target was
     asked to take. ``replaced`` are names that pointed elsewhere before: the place, and to what.
+    ``pinned`` is the store's own version of the marker at that place, where it keeps versions.
     """
 
     artifact: Artifact
@@ -90,12 +91,15 @@ class Entry:
     place: str = ""
     replaced: tuple[tuple[str, str], ...] = ()
     error: str = ""
+    pinned: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object of the receipt: that of the manifest, and what became of it."""
         body: dict[str, Any] = {"result": self.result}
         if self.target:
             body |= {"target": self.target, "place": self.place}
+        if self.pinned:
+            body["objectVersion"] = self.pinned
         if self.replaced:
             body["replaced"] = [{"place": p, "before": b} for p, b in self.replaced]
         if self.error:
@@ -331,9 +335,10 @@ def _entry(fields: Fields) -> Entry:
     if result in HELD and not (target and place):
         raise fields.wrong("place", "is missing for what is at a target")
     error = fields.text("error", "", limit=_TEXT)
+    pinned = fields.text("objectVersion", "", limit=_TEXT)
     contents = tuple(Content.read(item) for item in fields.objects("contents", required=True))
     artifact = Artifact.read(fields, contents)
-    return Entry(artifact, result, target, place, tuple(replaced), error)
+    return Entry(artifact, result, target, place, tuple(replaced), error, pinned)
 
 
 def _moment(fields: Fields, key: str) -> datetime:

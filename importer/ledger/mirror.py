@@ -8,6 +8,7 @@ reason overrides; nothing of it is ever taken into this host's own ledger.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -89,17 +90,31 @@ def read(places: Sequence[Shelf]) -> Mirrors:
         for name in names:
             place = f"{shelf.label}/{name}"
             try:
-                if (head := _head(shelf, name, place)) is not None:
-                    claims.append(Claim(place, head))
+                claims += _claims(shelf, name, place)
             except (NotTrusted, TargetError) as error:
                 unread[place] = error.message
     return Mirrors(tuple(claims), unread)
 
 
-def _head(shelf: Shelf, name: str, place: str) -> Head | None:
+def _claims(shelf: Shelf, name: str, place: str) -> list[Claim]:
+    """Return what a head says, and the furthest that it has said before if that was more.
+
+    In a bucket that keeps versions, a head that somebody has put back has the true one behind it.
+    """
     data = shelf.read(name, Head.limit)
-    if data is None:
-        return None
+    found = [] if data is None else [Claim(place, _head(data, name, place))]
+    number = found[0].head.number if found else 0
+    ahead: Claim | None = None
+    for version, before in shelf.earlier(name, Head.limit):
+        where = f"{place} (its version {version})"
+        with suppress(NotTrusted):
+            head = _head(before, name, where)
+            if head.number > number:
+                ahead, number = Claim(where, head), head.number
+    return [*found, ahead] if ahead else found
+
+
+def _head(data: bytes, name: str, place: str) -> Head:
     head = Head.read(data, lambda message: NotTrusted(f"{place} {message}"))
     if f"{head.ledger}.json" != name:
         raise NotTrusted(f"{place} is the head of another ledger")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from bundle.registry import Registry
-    from importer.targets.bucket import Bucket
+    from importer.targets.bucket import Bucket, Version
     from importer.targets.tree import Tree
 
 PLACE = ".dray/ledger"
@@ -28,6 +28,8 @@ REPOSITORY = "dray/ledger"
 FILE = r"[0-9a-f]{32}\.(?:json|jsonl)"
 MOST = 2000
 """Files that are listed at most: two for each host."""
+EARLIER = 8
+"""Earlier versions of a file that are read: one that was put back has the true one behind it."""
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _EMPTY = "application/vnd.oci.empty.v1+json"
 _TYPE = "application/vnd.dray.ledger.v1"
@@ -50,6 +52,13 @@ class Shelf(Protocol):
         """Write a file whole, replacing one."""
         ...
 
+    def earlier(self, name: str, limit: int) -> list[tuple[str, bytes]]:
+        """Return what a file was before, the latest first: what the store calls it, and its bytes.
+
+        Nothing where no versions are kept, or they may not be read; no more than :data:`EARLIER`.
+        """
+        ...
+
 
 def _sorted(names: Iterable[str], label: str) -> list[str]:
     found = sorted(name for name in names if re.fullmatch(FILE, name))
@@ -60,7 +69,13 @@ def _sorted(names: Iterable[str], label: str) -> list[str]:
     return found
 
 
-class FolderShelf:
+class _Unversioned:
+    def earlier(self, _name: str, _limit: int) -> list[tuple[str, bytes]]:
+        """Return nothing: what was replaced is gone."""
+        return []
+
+
+class FolderShelf(_Unversioned):
     """Files in ``.dray/ledger`` of a folder; satisfies :class:`Shelf`."""
 
     def __init__(self, tree: Tree) -> None:
@@ -95,9 +110,29 @@ class BucketShelf:
         self.label = f"s3://{bucket.store.bucket}/{self._prefix}".rstrip("/")
 
     def names(self) -> list[str]:
-        """Return the names."""
-        found = self._bucket.keys(self._prefix, MOST + 1)
+        """Return the names, also of what a delete marker hides."""
+        found = set(self._bucket.keys(self._prefix, MOST + 1))
+        found |= {version.key for version in self._versions(self._prefix, 2 * MOST)}
         return _sorted((key.removeprefix(self._prefix) for key in found), self.label)
+
+    def earlier(self, name: str, limit: int) -> list[tuple[str, bytes]]:
+        """Return versions of an object that are no longer the one that is read."""
+        found: list[tuple[str, bytes]] = []
+        for version in self._versions(self._prefix + name, EARLIER):
+            if version.key != self._prefix + name or version.latest or version.deleted:
+                continue
+            data = self._bucket.read(version.key, limit, version.id)
+            if data is not None:
+                found.append((version.id, data))
+        return found[:EARLIER]
+
+    def _versions(self, prefix: str, most: int) -> list[Version]:
+        try:
+            return [one for one in self._bucket.versions(prefix, most) if one.id != "null"]
+        except TargetError as error:
+            if error.case in {"denied", "NotImplemented", "MethodNotAllowed"}:
+                return []
+            raise
 
     def read(self, name: str, limit: int) -> bytes | None:
         """Return an object."""
@@ -108,7 +143,7 @@ class BucketShelf:
         self._bucket.write(self._prefix + name, data, hold=False)
 
 
-class RegistryShelf:
+class RegistryShelf(_Unversioned):
     """Tags of the repository ``dray/ledger``, one artifact of one layer each; a :class:`Shelf`."""
 
     def __init__(self, registry: Registry, prefix: str) -> None:

@@ -169,7 +169,8 @@ def _entry(artifact: Artifact, plan: Plan, outcome: Outcome) -> Entry:
     label, place = plain(target.label), plain(target.place(artifact))
     error = outcome.failures.get(artifact.name)
     text = plain(error.message[:TEXT]) if error else ""
-    return Entry(artifact, _result(artifact, outcome), label, place, replaced, text)
+    pinned = plain(target.pinned(artifact))
+    return Entry(artifact, _result(artifact, outcome), label, place, replaced, text, pinned)
 
 
 def _result(artifact: Artifact, outcome: Outcome) -> str:

@@ -49,7 +49,8 @@ def entries(draw: st.DrawFn, name: str) -> Entry:
     here = result in HELD or draw(st.booleans())
     target, place = (draw(WORDS.filter(bool)) if here else "" for _ in range(2))
     replaced = draw(st.lists(st.tuples(WORDS, WORDS), max_size=2))
-    return Entry(artifact, result, target, place, tuple(replaced), draw(WORDS))
+    pinned = draw(WORDS) if target else ""
+    return Entry(artifact, result, target, place, tuple(replaced), draw(WORDS), pinned)
 
 
 @st.composite
