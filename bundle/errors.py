@@ -8,7 +8,8 @@
     ├── TransferError         6  a source or a target failed
     │   ├── SourceError          ... on the low side
     │   │   └── NotFound            ... it says that the thing does not exist
-    │   └── TargetError          ... on the high side
+    │   ├── TargetError          ... on the high side
+    │   └── ScannerError         a scanner of malware or vulnerabilities failed
     ├── GateRefused           7  policy says no
     └── PartlyDone            8  some of it is done; the same command goes on from there
 
@@ -116,6 +117,12 @@ class TargetError(TransferError):
 
     kind = "target"
     side = "high side"
+
+
+class ScannerError(TransferError):
+    """A scanner failed, cannot be reached, or said what cannot be read: there is no verdict."""
+
+    kind = "scanner"
 
 
 class GateRefused(DrayError):

@@ -16,6 +16,7 @@ from bundle.digest import Digest
 from bundle.errors import DrayError, NotTrusted, VerificationError
 from bundle.manifest import STREAM, TIME
 from bundle.rulings import Ending, Publishers
+from bundle.scanned import Scanned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,7 +115,8 @@ class Receipt:
     ``by`` says on whose behalf: user, host, version of dray. ``only`` are the kinds that were asked
     for, all when empty; ``overrides`` maps rules that were let be to the reasons; ``unread`` are
     copies of other hosts' ledgers that could not be read. ``publishers`` is what a policy file
-    said, None without one; ``ending`` why the import was refused or did not come to its end.
+    said, None without one; ``ending`` why the import was refused or did not come to its end;
+    ``scan`` is the malware scan, None without one.
     """
 
     bundle: Bundle
@@ -130,6 +132,7 @@ class Receipt:
     unread: tuple[str, ...] = ()
     publishers: Publishers | None = None
     ending: Ending | None = None
+    scan: Scanned | None = None
 
     @property
     def complete(self) -> bool:
@@ -185,6 +188,8 @@ class Receipt:
             body["policy"]["publishers"] = self.publishers.to_dict()
         if self.ending:
             body["ending"] = self.ending.to_dict()
+        if self.scan:
+            body["scan"] = self.scan.to_dict()
         body |= {"targets": list(self.targets), "bytes": dict(self.sizes)}
         return {**body, "artifacts": [entry.to_dict() for entry in self.entries]}
 
@@ -286,6 +291,7 @@ def _read(fields: Fields) -> Receipt:
         unread=policy.texts("unread"),
         publishers=Publishers.read(policy.child("publishers")) if "publishers" in policy else None,
         ending=Ending.read(fields.child("ending")) if "ending" in fields else None,
+        scan=Scanned.read(fields.child("scan")) if "scan" in fields else None,
     )
     if found.ending and found.ending.outcome == REFUSED and found.held:
         raise fields.wrong("ending", "is a refusal, and something is loaded")

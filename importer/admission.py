@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bundle.rulings import Publishers
+    from bundle.scanned import Scanned
     from bundle.unseal import Sealed
     from importer.ledger.book import Ledger
     from importer.ledger.shelf import Shelf
@@ -53,6 +54,8 @@ class Admission:
     shelves: list[Shelf] = field(default_factory=list)
     publishers: Publishers | None = None
     """What a policy file said of the publishers' signatures, once it was asked."""
+    scan: Scanned | None = None
+    """What a malware scan has found, once it has ended."""
 
     def judge(self) -> str:
         """Apply the rules by what this host knows; return :func:`bundle.state.judge`'s verdict.
@@ -145,6 +148,11 @@ class Admission:
         rest: dict[str, Any] = {"signers": signers}
         rest |= {"targets": list(targets), "unread": list(self.mirrors.unread)}
         self.ledger.append(kinds.BEGUN, **self._identity(), **rest)
+
+    def override(self, rule: str, reason: str) -> None:
+        """Put on record that a rule was let be, which shows only while it runs."""
+        self.used[rule] = reason
+        self.ledger.append(kinds.OVERRIDE, **self._identity(), rule=rule, reason=reason[:TEXT])
 
     def note_receipt(self, data: bytes, *, is_signed: bool) -> None:
         """Put on record which receipt was written: from then on nobody can write another one."""

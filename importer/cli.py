@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bundle.errors import DrayError
+from bundle.errors import DrayError, UsageError
 from bundle.kit.command import group as kit
 from bundle.options import (
     command,
@@ -25,6 +25,7 @@ from importer.receipts.command import receipt, receipt_options
 from importer.receipts.recording import on_record
 from importer.relocate.command import relocate
 from importer.repair.command import repair
+from importer.scan.option import scan_options
 from importer.serve.command import serve
 from importer.status.command import status
 from importer.trust.command import trust as trust_file
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from importer.admission import Overrides
     from importer.load import Outcome
     from importer.receipts.command import Chosen
+    from importer.scan.option import Chosen as Scan
 
 FOLDERS = click.Path(path_type=Path)
 
@@ -87,7 +89,8 @@ def inspect(
     "--quick", is_flag=True, help="Signature, names, sizes and the ends of chunks; no blob is read."
 )
 @policy_option
-def verify(
+@scan_options
+def verify(  # noqa: PLR0913
     folders: tuple[Path, ...],
     trust: Path | None,
     pub: Path | None,
@@ -95,6 +98,7 @@ def verify(
     *,
     overrides: Overrides,
     policy: Path | None,
+    scan: Scan,
     quick: bool,
     as_json: bool,
 ) -> None:
@@ -109,9 +113,13 @@ def verify(
     from bundle.reader import Reader
     from bundle.signaturefiles import check_signatures
     from importer import report, signedby
+    from importer.scan.whole import whole
     from importer.status import seen
 
     media, sealed, trusted = opening.unsealed(folders, trust, pub)
+    if quick and scan.address:
+        raise UsageError("--quick reads no blob, and --clamd wants all of them", hint="leave one")
+    scanner = scan.scanner(sealed.manifest, None)
     recipient = opening.recipient(sealed, trusted, decrypt_key)
     here = sum(c.size for c in sealed.manifest.chunks if media.places(c.name))
     with bar(here, "verifying", quiet=as_json) as on_bytes:
@@ -129,7 +137,11 @@ def verify(
         reader = Reader(sealed.manifest, media, recipient)
         judged = signedby.judge(policy, reader, sealed.manifest.artifacts)
         refusal = judged.refused
-    report.verified(sealed, result, judged, refusal, as_json=as_json, quick=quick)
+    scanned = None
+    if scanner and not refusal:
+        refusal = whole(scanner, Reader(sealed.manifest, media, recipient), quiet=as_json)
+        scanned = scanner.record()
+    report.verified(sealed, result, judged, refusal, as_json=as_json, quick=quick, scanned=scanned)
     if refusal:
         raise refusal
 
@@ -163,6 +175,7 @@ def verify(
 @option("--plan", "plan_only", is_flag=True, help="Show exactly what would happen, and stop.")
 @option("--verify-first", is_flag=True, help="Read and verify everything before the first upload.")
 @policy_option
+@scan_options
 def load(  # noqa: PLR0913
     folders: tuple[Path, ...],
     targets: tuple[str, ...],
@@ -173,6 +186,7 @@ def load(  # noqa: PLR0913
     overrides: Overrides,
     decrypt_key: Path | None,
     policy: Path | None,
+    scan: Scan,
     receipts: Chosen,
     plan_only: bool,
     verify_first: bool,
@@ -189,6 +203,7 @@ def load(  # noqa: PLR0913
     record = nullcontext() if plan_only else on_record(run, as_json=as_json)
     with stoppable() as run.stop, record:
         admission.judge()
+        run.scanner = scan.scanner(sealed.manifest, admission.ledger.receipts)
         run.recipient = opening.recipient(sealed, trusted, decrypt_key)
         try:
             plan = run.plan(verify_first=verify_first, policy=policy)
@@ -201,6 +216,15 @@ def load(  # noqa: PLR0913
         finally:
             run.close()
     failure = outcome.failure()
-    report.loaded(sealed, plan, outcome, run.targets, run.scribe, failure, as_json=as_json)
+    report.loaded(
+        sealed,
+        plan,
+        outcome,
+        run.targets,
+        run.scribe,
+        failure,
+        as_json=as_json,
+        scanned=admission.scan,
+    )
     if failure:
         raise failure

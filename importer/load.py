@@ -6,7 +6,14 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bundle.errors import DrayError, MediaIncomplete, PartlyDone, TargetError, VerificationError
+from bundle.errors import (
+    DrayError,
+    GateRefused,
+    MediaIncomplete,
+    PartlyDone,
+    TargetError,
+    VerificationError,
+)
 from importer.targets.base import WORKERS
 
 if TYPE_CHECKING:
@@ -17,6 +24,7 @@ if TYPE_CHECKING:
     from bundle.digest import Digest
     from bundle.reader import Reader
     from importer.plan import Plan, Step
+    from importer.scan.scanner import Scanner
     from importer.targets.base import Blob
 
 
@@ -49,8 +57,9 @@ class Outcome:
         }
 
     def failure(self) -> DrayError | None:
-        """Return the worst failure: bytes before media before targets."""
-        order: tuple[type[DrayError], ...] = (VerificationError, MediaIncomplete, DrayError)
+        """Return the worst failure: bytes before media before gates before targets."""
+        bytes_first = (VerificationError, MediaIncomplete, GateRefused)
+        order: tuple[type[DrayError], ...] = (*bytes_first, DrayError)
         for kind in order:
             found = [(name, e) for name, e in self.failures.items() if isinstance(e, kind)]
             if found:
@@ -74,8 +83,9 @@ class Load:
         stop: threading.Event,
         on_bytes: Callable[[int], object],
         workers: int = WORKERS,
+        scanner: Scanner | None = None,
     ) -> None:
-        self.plan, self.reader = plan, reader
+        self.plan, self.reader, self.scanner = plan, reader, scanner
         self.stop, self.on_bytes, self.workers = stop, on_bytes, workers
         self.outcome = Outcome(present=plan.present)
 
@@ -84,13 +94,14 @@ class Load:
         first, again = _waves(self.plan.steps)
         self._send_all(first, self._send)
         self._send_all(again, self._share)
+        self._scan_rest()
         if self.stop.is_set():
             self.outcome.withheld = tuple(a.name for a in self.plan.artifacts)
             message = "interrupted: nothing was published"
             raise PartlyDone(message, hint="run the same command again: what was sent is kept")
         self._check_manifests()
         if any(not isinstance(e, TargetError) for e in self.outcome.failures.values()):
-            # Bytes that are not as signed: nothing of this bundle becomes visible.
+            # Not as signed, or not as a gate wants it: nothing of this bundle becomes visible.
             self.outcome.withheld = tuple(a.name for a in self.plan.artifacts)
             return self.outcome
         for artifact in self.plan.artifacts:
@@ -118,10 +129,22 @@ class Load:
     def _send(self, step: Step) -> str:
         if source := step.source:
             held = step.target.held(source.artifact, source.content)
-            blob = _Stoppable(held, self.stop)
+            blob = self._scanned(_Stoppable(held, self.stop))
             return step.target.put(step.artifact, step.content, blob, lambda _count: None)
-        blob = _Stoppable(self.reader.blob(step.content.digest), self.stop)
+        blob = self._scanned(self._open(step.content.digest))
         return step.target.put(step.artifact, step.content, blob, self.on_bytes)
+
+    def _open(self, digest: Digest) -> Blob:
+        return _Stoppable(self.reader.blob(digest), self.stop)
+
+    def _scanned(self, blob: Blob) -> Blob:
+        return self.scanner.tee(blob) if self.scanner else blob
+
+    def _scan_rest(self) -> None:
+        """Have scanned what no target has read now: it is there already, or it is a manifest."""
+        if self.scanner and not self.stop.is_set():
+            whole = [a for a in self.plan.artifacts if a.name not in self.outcome.failures]
+            self.outcome.failures |= self.scanner.settle(whole, self._open)
 
     def _share(self, step: Step) -> str:
         """Send what another artifact brought to this target a moment ago: mostly it is there."""

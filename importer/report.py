@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bundle.errors import MediaIncomplete, VerificationError
 from bundle.options import emit, say
 from bundle.progress import counted, human
 from bundle.required import notes as left_out
 from bundle.upstream.show import spelt
+from importer.scan.show import show
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from bundle.artifact import Artifact
     from bundle.errors import DrayError
     from bundle.manifest import Manifest
+    from bundle.scanned import Scanned
     from bundle.unseal import Sealed
     from bundle.verify import Finding, Report
     from importer.load import Outcome
@@ -76,6 +79,7 @@ def verified(
     *,
     as_json: bool,
     quick: bool,
+    scanned: Scanned | None = None,
 ) -> None:
     """Print what a verification found; ``refusal`` is what the command ends with."""
     manifest = sealed.manifest
@@ -92,6 +96,7 @@ def verified(
                 "missing": [finding.to_dict() for finding in report.missing],
                 "notes": report.notes,
                 **({"policy": judged.to_dict()} if judged else {}),
+                **({"scan": scanned.to_dict()} if scanned else {}),
                 **_error(refusal),
             }
         )
@@ -119,6 +124,8 @@ def verified(
     say(f"verified: {what}, {human(report.checked)} read")
     if judged:
         judged.show()
+    if scanned:
+        show(scanned)
 
 
 def _finding(word: str, finding: Finding) -> None:
@@ -142,6 +149,14 @@ def _media(manifest: Manifest, absent: set[str]) -> None:
             amount += " and " * bool(lacking and spare)
             amount += counted(len(spare), "parity file") if spare else ""
             say(f"MISSING {which}: {amount} not here: {_few([*lacking, *spare])}")
+
+
+def _withheld(outcome: Outcome) -> str:
+    if any(isinstance(error, VerificationError) for error in outcome.failures.values()):
+        return "its bytes are not all as signed"
+    if any(isinstance(error, MediaIncomplete) for error in outcome.failures.values()):
+        return "not all of it is here"
+    return "not all of it passed the scan"
 
 
 def _few(names: Sequence[str]) -> str:
@@ -180,6 +195,7 @@ def loaded(
     failure: DrayError | None,
     *,
     as_json: bool,
+    scanned: Scanned | None = None,
 ) -> None:
     """Print what an import did; ``failure`` is what the command ends with."""
     replaced = [item for target in targets for item in target.replaced]
@@ -198,6 +214,7 @@ def loaded(
                     {"place": r.place, "before": r.before, "after": str(r.after)} for r in replaced
                 ],
                 "receipt": scribe.told(),
+                **({"scan": scanned.to_dict()} if scanned else {}),
                 **_error(failure),
             }
         )
@@ -215,9 +232,9 @@ def loaded(
         if error.hint:
             say(f"    {error.hint}")
     if outcome.withheld:
-        say(
-            "nothing of this bundle was published: its bytes are not all as signed, or not all here"
-        )
+        say(f"nothing of this bundle was published: {_withheld(outcome)}")
+    if scanned:
+        show(scanned)
     say(
         f"{human(outcome.uploaded)} sent, {human(outcome.shared)} shared between artifacts, "
         f"{human(outcome.present)} there already"

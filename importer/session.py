@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from bundle.unseal import Sealed
     from importer.admission import Admission
     from importer.plan import Plan
+    from importer.scan.scanner import Scanner
     from importer.targets.base import Target
 
 
@@ -50,6 +51,7 @@ class Session:
     targets: list[Target] = field(default_factory=list)
     recipient: Recipient | None = None
     scribe: Scribe = field(default_factory=Scribe)
+    scanner: Scanner | None = None
 
     @property
     def sealed(self) -> Sealed:
@@ -111,13 +113,22 @@ class Session:
             self.admission.begin([target.label for target in self.targets])
             reader = Reader(self.sealed.manifest, self.media, self.recipient)
             workers = max(target.workers for target in self.targets)
-            run = Load(plan, reader, stop=self.stop, on_bytes=on_bytes, workers=workers)
+            run = Load(
+                plan,
+                reader,
+                stop=self.stop,
+                on_bytes=on_bytes,
+                workers=workers,
+                scanner=self.scanner,
+            )
             try:
                 outcome = run.run()
             except PartlyDone as error:
+                self._note_scan()
                 receipt = self.scribe.write(self.admission, plan, run.outcome, error)
                 self.scribe.deliver(receipt)
                 raise
+            self._note_scan()
             receipt = self.scribe.write(self.admission, plan, outcome, outcome.failure())
             self.admission.end(outcome)
         if not outcome.failures:
@@ -135,6 +146,12 @@ class Session:
             self.admission.refuse(error)
             labels = [target.label for target in self.targets]
             self.scribe.deliver(self.scribe.refuse(self.admission, error, labels))
+
+    def _note_scan(self) -> None:
+        """Have the receipt say what a scan has found; that somebody let the rule be as well."""
+        self.admission.scan = scan = self.scanner.record() if self.scanner else None
+        if scan and scan.allowed:
+            self.admission.override("unscanned", scan.allowed)
 
     def close(self) -> None:
         """Let the targets go."""

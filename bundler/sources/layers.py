@@ -8,10 +8,12 @@ import posixpath
 import tarfile
 import zlib
 from contextlib import ExitStack, closing
-from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
+from typing import IO, TYPE_CHECKING, Final, NamedTuple
+
+from bundle.tarstream import Blocks, Member
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from bundle.digest import Descriptor
 
@@ -20,20 +22,9 @@ if TYPE_CHECKING:
 UNPACKED_LIMIT: Final = 128 << 30
 """Bytes that the layers of one image may unpack to until the file is found."""
 FILE_LIMIT: Final = 16 << 20
-HEADER_LIMIT: Final = 1 << 20
-"""Bytes of an extended header, which tarfile reads whole into memory."""
 WHOLE: Final = 64 << 20
 """A layer of at most so many bytes is read to its end, so that its digest vouches for the file."""
 _LINKS: Final = 4
-_EXTENDED = frozenset(
-    {
-        tarfile.XHDTYPE,
-        tarfile.XGLTYPE,
-        tarfile.SOLARIS_XHDTYPE,
-        tarfile.GNUTYPE_LONGNAME,
-        tarfile.GNUTYPE_LONGLINK,
-    }
-)
 
 
 class _Seen(NamedTuple):
@@ -74,7 +65,7 @@ def _in_layer(layer: Descriptor, path: str, open_blob: Open, budget: list[int]) 
     with ExitStack() as stack:
         blocks = stack.enter_context(closing(open_blob(layer)))
         try:
-            with _unpacked(io.BufferedReader(_Blocks(blocks), 1 << 20), kind) as plain:
+            with _unpacked(io.BufferedReader(Blocks(blocks), 1 << 20), kind) as plain:
                 seen = _scan(_Capped(plain, budget), path)
         except (tarfile.TarError, zlib.error, EOFError, OSError, RecursionError) as fault:
             reason = type(fault).__name__
@@ -102,7 +93,7 @@ def _scan(stream: _Capped, path: str) -> _Seen:
     gone = {_whiteout(step) for step in (*parents, path)}
     gone |= {f"{step}/.wh..wh..opq" for step in parents} | {".wh..wh..opq"}
     hidden = False
-    with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member) as archive:
+    with tarfile.open(fileobj=stream, mode="r|", tarinfo=Member) as archive:
         while (member := archive.next()) is not None:
             kept: list[tarfile.TarInfo] = vars(archive)["members"]
             kept.clear()  # tarfile remembers them all, and a layer has a million
@@ -136,38 +127,6 @@ def _parents(path: str) -> tuple[str, ...]:
 def _whiteout(path: str) -> str:
     folder, name = posixpath.split(path)
     return posixpath.join(folder, f".wh.{name}")
-
-
-class _Member(tarfile.TarInfo):
-    """A header that is refused when it asks for a lot of memory."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Member:
-        found = super().frombuf(buf, encoding, errors)
-        if found.type in _EXTENDED and found.size > HEADER_LIMIT:
-            raise ValueError(f"a header in it has more than {HEADER_LIMIT} bytes")
-        return found
-
-
-class _Blocks(io.RawIOBase):
-    """Blocks of bytes as a stream."""
-
-    def __init__(self, blocks: Iterator[bytes]) -> None:
-        self._blocks, self._rest = blocks, memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while not self._rest:
-            block = next(self._blocks, None)
-            if block is None:
-                return 0
-            self._rest = memoryview(block)
-        count = min(len(buffer), len(self._rest))
-        buffer[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
-        return count
 
 
 class _Capped(io.RawIOBase):

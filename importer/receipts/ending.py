@@ -11,6 +11,7 @@ from bundle.errors import (
     MediaIncomplete,
     NotTrusted,
     PartlyDone,
+    ScannerError,
     TargetError,
     VerificationError,
 )
@@ -23,7 +24,15 @@ if TYPE_CHECKING:
 
 TEXT = 500
 """Letters of an error that are kept."""
-RECORDED = (NotTrusted, GateRefused, VerificationError, MediaIncomplete, TargetError, PartlyDone)
+RECORDED = (
+    NotTrusted,
+    GateRefused,
+    VerificationError,
+    MediaIncomplete,
+    TargetError,
+    ScannerError,
+    PartlyDone,
+)
 """What the bundle or a target is behind. A slip of the operator's is no event of the bundle."""
 _RULES: Mapping[type[DrayError], tuple[str, str, str]] = {
     NotTrusted: (REFUSED, "trust", REFUSED),
@@ -32,6 +41,7 @@ _RULES: Mapping[type[DrayError], tuple[str, str, str]] = {
     MediaIncomplete: (REFUSED, "media", WITHHELD),
     PartlyDone: (INTERRUPTED, "interrupted", WITHHELD),
     TargetError: (FAILED, "target", FAILED),
+    ScannerError: (FAILED, "scanner", FAILED),
 }
 _BY_CASE = (NotTrusted, GateRefused, MediaIncomplete)
 """Whose ``case`` names the rule closer than their class does."""

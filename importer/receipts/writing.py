@@ -96,6 +96,7 @@ class Scribe:
             only=tuple(sorted(plain(list(kinds)))),
             unread=tuple(plain(list(admission.mirrors.unread))),
             publishers=admission.publishers,
+            scan=admission.scan,
             ending=ending.of(error) if error else None,
         )
 

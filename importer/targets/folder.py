@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from bundle import lockfile
 from bundle.artifact import KINDS
 from bundle.digest import BLOCK, Digest
-from bundle.errors import TargetError, VerificationError
+from bundle.errors import GateRefused, TargetError, VerificationError
 from importer.ledger.shelf import FolderShelf
 from importer.targets import layout, marker
 from importer.targets.base import Claim, Replaced, Unprepared, file_claims
@@ -179,7 +179,7 @@ class Folder(Unprepared):
                 return
             try:
                 _write(handle, blob, on_bytes)
-            except VerificationError:
+            except (VerificationError, GateRefused):
                 self._tree.remove(partial)
                 raise
             os.fsync(handle)

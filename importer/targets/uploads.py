@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bundle import instant
 from bundle.decode import Fields, compact_json, parse_json
-from bundle.errors import TargetError, VerificationError
+from bundle.errors import GateRefused, TargetError, VerificationError
 from importer.targets.bucket import AbsentError, version_of
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Uploads:
                 etags.append(self._part(key, upload, len(etags) + 1, data, kept))
                 on_bytes(len(data))
                 sent += len(data)
-        except (VerificationError, AbsentError):
+        except (VerificationError, GateRefused, AbsentError):
             on_bytes(-sent)
             self._abort(key, upload, name)
             raise

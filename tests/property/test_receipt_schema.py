@@ -15,7 +15,11 @@ from bundle import dsse, receipt
 from bundle.decode import dump_json
 from bundle.errors import DrayError, NotTrusted
 from bundle.receipt import HELD, RESULTS, Bundle, Entry, Receipt, Verified
+<<<<<<< HEAD
 from bundle.rulings import OUTCOMES, RULE, Ending, Judgement, Publishers
+=======
+from bundle.scanned import Row, Scanned
+>>>>>>> 97c65a6 (import, verify: everything is scanned for malware on its way, by a clamd)
 from tests.keys import signer
 from tests.property.strategies import (
     DIGESTS,
@@ -54,6 +58,7 @@ def entries(draw: st.DrawFn, name: str) -> Entry:
 
 
 @st.composite
+<<<<<<< HEAD
 def endings(draw: st.DrawFn, *, may_refuse: bool) -> Ending:
     outcomes = [one for one in OUTCOMES if may_refuse or one != "refused"]
     rule = draw(st.from_regex(RULE, fullmatch=True))
@@ -67,6 +72,25 @@ def publishers(draw: st.DrawFn) -> Publishers:
     )
     rows = draw(st.lists(judgement, max_size=2))
     return Publishers(draw(WORDS), draw(DIGESTS), tuple(rows), tuple(draw(st.lists(WORDS))))
+=======
+def scans(draw: st.DrawFn) -> Scanned:
+    rows = st.lists(st.builds(Row, DIGESTS, WORDS, WORDS), max_size=2).map(tuple)
+    digests = st.lists(DIGESTS, max_size=3).map(tuple)
+    return Scanned(
+        draw(WORDS),
+        draw(WORDS),
+        draw(WORDS),
+        limits=draw(st.booleans()),
+        encrypted=draw(st.booleans()),
+        files=draw(COUNTS),
+        size=draw(COUNTS),
+        clean=draw(digests),
+        earlier=draw(st.dictionaries(DIGESTS, digests, max_size=2)),
+        unscanned=draw(rows),
+        found=draw(rows),
+        allowed=draw(WORDS),
+    )
+>>>>>>> 97c65a6 (import, verify: everything is scanned for malware on its way, by a clamd)
 
 
 @st.composite
@@ -106,8 +130,12 @@ def receipts(draw: st.DrawFn) -> Receipt:
         overrides=draw(st.dictionaries(WORDS, WORDS, max_size=2)),
         only=tuple(draw(st.lists(WORDS, max_size=2))),
         unread=tuple(draw(st.lists(WORDS, max_size=2))),
+<<<<<<< HEAD
         publishers=draw(st.none() | publishers()),
         ending=draw(st.none() | endings(may_refuse=may_refuse)),
+=======
+        scan=draw(st.none() | scans()),
+>>>>>>> 97c65a6 (import, verify: everything is scanned for malware on its way, by a clamd)
     )
 
 

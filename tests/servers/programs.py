@@ -92,6 +92,7 @@ PROGRAMS: dict[str, Program] = {
     "bsdtar": Program(debian="libarchive-tools"),
     "zstd": Program(debian="zstd"),
     "openssl": Program(debian="openssl"),
+    "clamd": Program(debian="clamav-daemon"),
     "softhsm2-util": Program(debian="softhsm2"),
     "pkcs11-tool": Program(debian="opensc"),
     **{name: Program(debian=package) for name, package in _CEPH.items()},
