@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 BLOCK = 256 << 10
 WINDOW = 1 << 27
 """Bytes of a Zstandard window, as `zstd --long` makes them at most."""
+SLICE = 512
+"""Compressed bytes at a time: a block of 128 KiB takes four, so that they become 16 MB at most."""
 
 
 class Readable(Protocol):
@@ -125,9 +127,18 @@ def gunzip(stream: Readable) -> Iterator[bytes]:
             data = more.lstrip(b"\0")
 
 
-def zstd(stream: Forward) -> Readable:
-    """Return what Zstandard frames decode to; skippable ones are skipped."""
+def unzstd(stream: Readable) -> Iterator[bytes]:
+    """Yield what Zstandard frames decode to; what is in skippable ones is nothing."""
     import zstandard  # noqa: PLC0415  (start-up time)
 
-    decoder = zstandard.ZstdDecompressor(max_window_size=WINDOW)
-    return decoder.stream_reader(stream, read_across_frames=True)  # type: ignore[arg-type]
+    data = memoryview(stream.read(BLOCK))
+    while data:
+        frame = zstandard.ZstdDecompressor(max_window_size=WINDOW).decompressobj()
+        while not frame.eof:
+            data = data or memoryview(stream.read(BLOCK))
+            if not data:
+                raise EOFError("it ends in the middle")
+            piece, data = data[:SLICE], data[SLICE:]
+            if block := frame.decompress(piece):
+                yield block
+        data = memoryview(frame.unused_data + bytes(data) or stream.read(BLOCK))

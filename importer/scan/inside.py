@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from bundle.options import shown
 from bundle.tarstream import Blocks, Member
 from importer.scan.batch import SIZE, Batch
-from importer.scan.forward import BLOCK, Forward, Part, gunzip, zstd
+from importer.scan.forward import BLOCK, Forward, Part, gunzip, unzstd
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -86,7 +86,8 @@ class Inside:
             if depth and head.startswith(b"\x1f\x8b") and not name:
                 self._open(name, io.BufferedReader(Blocks(gunzip(forward)), BLOCK), depth - 1)
             elif depth and head.startswith(_ZSTD):
-                self._open(name, zstd(forward), depth - 1)
+                self._raw(name, forward)
+                self._open(name, io.BufferedReader(Blocks(unzstd(forward)), BLOCK), depth - 1)
             elif depth and not name and _is_tar(head):
                 self._tar(forward)
             else:
@@ -110,6 +111,13 @@ class Inside:
         if rest := stream.strip():
             stream.push(rest)
             self._leaf(_TAIL, stream)
+
+    def _raw(self, name: str, stream: Forward) -> None:
+        """Have the beginning of a packed file scanned as it is: frames may be skipped, not it."""
+        if name:
+            head = stream.read(SMALL)
+            stream.push(head)
+            self._batch.add(name, head)
 
     def _leaf(self, name: str, stream: Readable) -> None:
         head = stream.read(SMALL)

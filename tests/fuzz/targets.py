@@ -40,7 +40,7 @@ from importer.serve import answer, catalogue, server
 from importer.serve import request as http
 from importer.targets import layout, marker
 from tests import factory, keys
-from tests.fuzz import gatetargets, vendortargets
+from tests.fuzz import gatetargets, scantargets, vendortargets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -368,4 +368,5 @@ TARGETS: dict[str, Target] = {
     "encrypted-header": encrypted_header,
     **vendortargets.TARGETS,
     **gatetargets.TARGETS,
+    **scantargets.TARGETS,
 }

@@ -15,11 +15,8 @@ from bundle import dsse, receipt
 from bundle.decode import dump_json
 from bundle.errors import DrayError, NotTrusted
 from bundle.receipt import HELD, RESULTS, Bundle, Entry, Receipt, Verified
-<<<<<<< HEAD
 from bundle.rulings import OUTCOMES, RULE, Ending, Judgement, Publishers
-=======
 from bundle.scanned import Row, Scanned
->>>>>>> 97c65a6 (import, verify: everything is scanned for malware on its way, by a clamd)
 from tests.keys import signer
 from tests.property.strategies import (
     DIGESTS,
@@ -58,7 +55,6 @@ def entries(draw: st.DrawFn, name: str) -> Entry:
 
 
 @st.composite
-<<<<<<< HEAD
 def endings(draw: st.DrawFn, *, may_refuse: bool) -> Ending:
     outcomes = [one for one in OUTCOMES if may_refuse or one != "refused"]
     rule = draw(st.from_regex(RULE, fullmatch=True))
@@ -72,7 +68,9 @@ def publishers(draw: st.DrawFn) -> Publishers:
     )
     rows = draw(st.lists(judgement, max_size=2))
     return Publishers(draw(WORDS), draw(DIGESTS), tuple(rows), tuple(draw(st.lists(WORDS))))
-=======
+
+
+@st.composite
 def scans(draw: st.DrawFn) -> Scanned:
     rows = st.lists(st.builds(Row, DIGESTS, WORDS, WORDS), max_size=2).map(tuple)
     digests = st.lists(DIGESTS, max_size=3).map(tuple)
@@ -90,7 +88,6 @@ def scans(draw: st.DrawFn) -> Scanned:
         found=draw(rows),
         allowed=draw(WORDS),
     )
->>>>>>> 97c65a6 (import, verify: everything is scanned for malware on its way, by a clamd)
 
 
 @st.composite
@@ -130,12 +127,9 @@ def receipts(draw: st.DrawFn) -> Receipt:
         overrides=draw(st.dictionaries(WORDS, WORDS, max_size=2)),
         only=tuple(draw(st.lists(WORDS, max_size=2))),
         unread=tuple(draw(st.lists(WORDS, max_size=2))),
-<<<<<<< HEAD
         publishers=draw(st.none() | publishers()),
         ending=draw(st.none() | endings(may_refuse=may_refuse)),
-=======
         scan=draw(st.none() | scans()),
->>>>>>> 97c65a6 (import, verify: everything is scanned for malware on its way, by a clamd)
     )
 
 

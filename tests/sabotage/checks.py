@@ -268,8 +268,54 @@ PUBLISHERS = (
     Sabotage("importer/session.py", "raise judged.refused", "pass", tests=_PUBLISHED),
 )
 
+_CLAMD = ("tests/importer/scan/test_clamd.py",)
+_INSIDE = ("tests/importer/scan/test_inside.py",)
+_SCANNED = ("tests/importer/scan/test_import.py",)
+_TEED = ("tests/importer/scan/test_scanner.py",)
+SCANS = (
+    Sabotage("importer/scan/reply.py", "clamd gave no verdict, but said", tests=_CLAMD),
+    Sabotage("importer/scan/reply.py", "answer ended after", tests=_CLAMD),
+    Sabotage("importer/scan/reply.py", "this is no clamd, it says", tests=_CLAMD),
+    Sabotage(
+        "importer/scan/reply.py",
+        'name.startswith("Heuristics.Limits.Exceeded")',
+        "False",
+        tests=_CLAMD,
+    ),
+    Sabotage("importer/scan/engine.py", "does not find the EICAR test file", tests=_CLAMD),
+    Sabotage("importer/scan/engine.py", "calls clean what is beyond its limits", tests=_CLAMD),
+    Sabotage("importer/scan/engine.py", "the signatures of clamd {said}", tests=_CLAMD),
+    Sabotage("importer/scan/batch.py", 'if together.kind == "clean":', "if True:", tests=_CLAMD),
+    Sabotage(
+        "importer/scan/batch.py",
+        'self._report(f"{files[0][0]} … {files[-1][0]}", together)',
+        "pass",
+        tests=_CLAMD,
+    ),
+    Sabotage("importer/scan/forward.py", "it ends in the middle", tests=_INSIDE),
+    Sabotage("importer/scan/inside.py", "it unpacks to more than", tests=_INSIDE),
+    Sabotage("importer/scan/inside.py", "self._leaf(_TAIL, stream)", "pass", tests=_INSIDE),
+    Sabotage("importer/scan/inside.py", "stream.rewind()", "pass", tests=_INSIDE),
+    Sabotage("importer/scan/inside.py", "self._raw(name, forward)", "pass", tests=_INSIDE),
+    Sabotage("importer/scan/inside.py", "Zstandard more than once", "", tests=_INSIDE),
+    Sabotage("importer/scan/inside.py", "tarinfo=Member", "tarinfo=tarfile.TarInfo", tests=_INSIDE),
+    Sabotage("importer/scan/scanner.py", "if verdict.found:", "if False:", tests=_SCANNED),
+    Sabotage(
+        "importer/scan/scanner.py",
+        "if verdict.gaps and not self.allow:",
+        "if False:",
+        tests=_SCANNED,
+    ),
+    Sabotage("importer/scan/scanner.py", "if not offset and not", "if not", tests=_TEED),
+    Sabotage("importer/scan/scanner.py", "if seen == self.size:", "if False:", tests=_TEED),
+    Sabotage("importer/scan/earlier.py", "if str(one.digest) in known and", "if", tests=_SCANNED),
+    Sabotage("importer/load.py", "self._scan_rest()", "pass", tests=_SCANNED),
+    Sabotage("importer/session.py", "self.admission.override", "(lambda *_a: 0)", tests=_SCANNED),
+)
+
 CHECKS = (
     *DOCUMENTS,
+    *SCANS,
     *SIGNATURES,
     *MEMORY,
     *PUBLISHERS,

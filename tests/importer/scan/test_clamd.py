@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 import tarfile
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,9 +18,11 @@ from importer.scan.batch import Batch
 from importer.scan.clamd import Clamd
 from importer.scan.inside import Inside, Verdict
 from importer.scan.reply import Reply
-from tests.importer.scan.fake import Fake
 from tests.servers import clamd as servers
 from tests.servers.clamd import STREAM, WORD, Server
+
+if TYPE_CHECKING:
+    from tests.importer.scan.fake import Fake
 
 EICAR = engine.test_file()
 FOUND = "Dray.Test.Eicar.UNOFFICIAL"
