@@ -30,12 +30,12 @@ def faked() -> Iterator[tuple[Server, Fake]]:
         yield pair
 
 
-@pytest.fixture(params=["real", "real over tcp", "fake"])
+@pytest.fixture(params=["socket", "tcp", "fake"])
 def clamd(request: pytest.FixtureRequest) -> Clamd:
     if request.param == "fake":
         server, _fake = request.getfixturevalue("faked")
         return Clamd(Address(path=str(server.socket)), patience=20)
     server = request.getfixturevalue("clamd_server")
-    if request.param == "real":
+    if request.param == "socket":
         return Clamd(Address(path=str(server.socket)), patience=20)
     return Clamd(Address(host="127.0.0.1", port=server.port), patience=20)
