@@ -7,6 +7,7 @@ import re
 import shlex
 import socket
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from importer import destinations
 from tests.docs import commands
 from tests.docs.document import Block, Session, blocks, matches
 from tests.docs.document import commands as commands_of
-from tests.servers import isolation, programs, rclone, softhsm
+from tests.servers import clamd, isolation, programs, rclone, softhsm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +65,7 @@ ELSEWHERE = {
 """Commands in ``sh`` blocks, and why they are not run here."""
 NEEDED = {
     "harbor.md": ("crane",),
+    "scanning.md": ("clamd",),
     "signing.md": ("softhsm2-util", "pkcs11-tool"),
     "serve.md": ("skopeo", "helm", "oras"),
 }
@@ -119,7 +121,8 @@ def test_the_document_holds(
     for program in NEEDED.get(document.name, ()):
         programs.require(program)
     (tmp_path / "s3").mkdir()
-    with rclone.serve(tmp_path / "s3") as store:
+    with ExitStack() as stack:
+        store = stack.enter_context(rclone.serve(tmp_path / "s3"))
         (tmp_path / "s3" / "data" / "ngc-models").mkdir()
         words = {
             "harbor.example.com": registry.host,
@@ -140,6 +143,9 @@ def test_the_document_holds(
             words["DRAY_HARBOR_ADMIN_PASSWORD=…"] = (
                 f"DRAY_HARBOR_ADMIN_PASSWORD={harbor.admin.password}"
             )
+        if document.name == "scanning.md":
+            server = stack.enter_context(clamd.running(stream=100 << 20))
+            words["/run/clamav/clamd.ctl"] = str(server.socket)
         session = Session(tmp_path, words, environment(isolated), registries(ngc))
         for folder in ("srv", "mnt"):
             (tmp_path / folder).mkdir()

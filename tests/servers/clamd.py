@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 WORD = b"dray-test-marker-that-is-no-malware"
 """Content in which the running clamd finds ``Dray.Test.Word.UNOFFICIAL``."""
 STREAM = 1 << 20
-"""Bytes of a stream that it takes: little, so that tests get beyond it."""
+"""Bytes of a stream that it takes unless told otherwise: little, so that tests get beyond it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Server:
 
 
 @contextmanager
-def running(*, reports: bool = True, known: bool = True) -> Iterator[Server]:
+def running(*, reports: bool = True, known: bool = True, stream: int = STREAM) -> Iterator[Server]:
     """Run a clamd; without ``reports`` it keeps quiet about what it did not look into, as Debian's
     does; without ``known`` it knows no test file.
     """
@@ -42,7 +42,7 @@ def running(*, reports: bool = True, known: bool = True) -> Iterator[Server]:
     folder = Path(tempfile.mkdtemp(prefix="clamd-"))  # a socket's path has 108 letters at most
     try:
         (port,) = process.free_ports(1)
-        config = _configure(folder, port, reports=reports, known=known)
+        config = _configure(folder, port, reports=reports, known=known, stream=stream)
         log = folder / "log"
         with process.running([program, "-c", config], log=log, patience=0) as server:
             _wait(server, folder / "s", log)
@@ -51,7 +51,7 @@ def running(*, reports: bool = True, known: bool = True) -> Iterator[Server]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _configure(folder: Path, port: int, *, reports: bool, known: bool) -> Path:
+def _configure(folder: Path, port: int, *, reports: bool, known: bool, stream: int) -> Path:
     database, config = folder / "db", folder / "clamd.conf"
     database.mkdir()
     test = eicar() if known else b"another"
@@ -62,7 +62,7 @@ def _configure(folder: Path, port: int, *, reports: bool, known: bool) -> Path:
     config.write_text(
         f"LocalSocket {folder / 's'}\nTCPSocket {port}\nTCPAddr 127.0.0.1\nForeground yes\n"
         f"DatabaseDirectory {database}\nTemporaryDirectory {folder}\nSelfCheck 0\n"
-        f"StreamMaxLength {STREAM}\nAlertExceedsMax {yes}\nAlertEncrypted {yes}\n"
+        f"StreamMaxLength {stream}\nAlertExceedsMax {yes}\nAlertEncrypted {yes}\n"
     )
     return config
 
