@@ -111,6 +111,7 @@ def test_what_another_reader_of_the_archive_may_see_is_scanned(data: bytes) -> N
         (tar({"a": b"\x28\xb5\x2f\xfd"}), "ends in the middle"),
         (tar({"a": b"a" * 5000})[:2000], "unexpected end of data"),
     ],
+    ids=range(6),
 )
 def test_what_cannot_be_unpacked_is_a_gap(data: bytes, reason: str) -> None:
     verdict, _ = scan(data)
