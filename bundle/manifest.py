@@ -284,6 +284,11 @@ def _check_bases(manifest: Manifest) -> None:
     """A bundle that leaves something out says so in three places; they have to say the same."""
     if any(blob.encoding == REQUIRED for blob in manifest.blobs) != bool(manifest.bases):
         raise _fault(("bases",), "and the blobs that are left out do not say the same", "")
+    names = {base.name for base in manifest.bases} | {""}
+    for number, blob in enumerate(manifest.blobs):
+        if strange := {base.bundle for base in blob.bases} - names:
+            message = f"names the bundle {min(strange)}, which is none of the bases"
+            raise _fault(("blobs", number), message, "")
 
 
 def _check_names(manifest: Manifest) -> None:

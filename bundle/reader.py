@@ -12,7 +12,7 @@ from bundle.digest import BLOCK, verified
 from bundle.encoding import decode
 from bundle.errors import DrayError, MediaIncomplete, VerificationError
 from bundle.media import RECOPY
-from bundle.required import REQUIRED, WHOLE
+from bundle.required import REQUIRED, WHOLE, named
 from bundle.view import Views
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Reader:
             user = self.manifest.users[digest][0]
             raise MediaIncomplete(
                 f"{digest.short} of {user} is left out of {self.manifest.name}, which builds on "
-                + ", ".join(base.name for base in self.manifest.bases),
+                + named(self.manifest.bases),
                 hint=WHOLE,
             )
         return MediumBlob(self, stored)

@@ -13,6 +13,9 @@ from bundle.artifact import KINDS, REPOSITORY, Artifact, path_fault
 from bundle.progress import counted, human
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bundle.chunks import StoredBlob
     from bundle.decode import Fields
     from bundle.digest import Digest
     from bundle.manifest import Manifest
@@ -21,25 +24,33 @@ REQUIRED = "required"
 """The encoding of a blob that is left out, and the feature of a manifest that has one."""
 WHOLE = "for a whole one, on the low side and without --since: dray export SPEC --to DIR --new"
 """What helps when the high side has not what was left out."""
+NAME = r"[a-z0-9][a-z0-9-]{0,60}"
+"""What a bundle is called."""
 SMALLEST = 64 << 10
 """Bytes of the smallest blob that is left out: what is smaller costs nothing to carry."""
 
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """Where the high side has a blob: an artifact by its source, and the path of a file in it."""
+    """Where the high side has a blob: an artifact by its source, and the path of a file in it.
+
+    ``bundle`` is the name of the bundle whose import said so, one of the manifest's bases.
+    """
 
     artifact: str
     kind: str
     repository: str
     version: str
     path: str = ""
+    bundle: str = ""
 
     def to_dict(self) -> dict[str, str]:
         """Return the object of the manifest."""
         body = {"artifact": self.artifact, "kind": self.kind, "repository": self.repository}
         body["version"] = self.version
-        return {**body, "path": self.path} if self.path else body
+        if self.path:
+            body["path"] = self.path
+        return {**body, "bundle": self.bundle} if self.bundle else body
 
     @classmethod
     def read(cls, fields: Fields) -> Base:
@@ -53,6 +64,7 @@ class Base:
             repository=fields.text("repository", pattern=REPOSITORY, limit=255),
             version=fields.text("version", "", limit=255),
             path=path,
+            bundle=fields.text("bundle", "", pattern=NAME),
         )
 
     def named(self, root: Digest) -> Artifact:
@@ -79,18 +91,31 @@ class BaseBundle:
     @classmethod
     def read(cls, fields: Fields) -> BaseBundle:
         """Read what :meth:`to_dict` wrote."""
-        name = fields.text("name", pattern=r"[a-z0-9][a-z0-9-]{0,60}")
+        name = fields.text("name", pattern=NAME)
         return cls(name, fields.digest("manifest"), fields.digest("receipt"))
+
+
+def sizes(blobs: Iterable[StoredBlob]) -> str:
+    """Return how much blobs are, for people."""
+    return human(sum(blob.size for blob in blobs))
+
+
+def left_out(manifest: Manifest) -> str:
+    """Say what a bundle leaves out and from where the high side has it; empty for a whole one."""
+    left = [blob for blob in manifest.blobs if blob.encoding == REQUIRED]
+    if not left:
+        return ""
+    what = f"{counted(len(left), 'blob')} of {sizes(left)}"
+    verb = "is" if len(left) == 1 else "are"
+    return f"{what} {verb} left out: the target has to have them from {named(manifest.bases)}"
+
+
+def named(bases: Iterable[BaseBundle]) -> str:
+    """Return the names of the bases: two sites may have the same bundle."""
+    return ", ".join(dict.fromkeys(base.name for base in bases))
 
 
 def notes(manifest: Manifest) -> list[str]:
     """Say what of a bundle is not on its media, and cannot be checked there."""
-    left = [blob for blob in manifest.blobs if blob.encoding == REQUIRED]
-    if not left:
-        return []
-    size = human(sum(blob.size for blob in left))
-    bases = ", ".join(base.name for base in manifest.bases)
-    return [
-        f"{counted(len(left), 'blob')} of {size} are left out, and were not checked: the target "
-        f"has to have them from {bases}"
-    ]
+    text = left_out(manifest)
+    return [text.replace(" left out:", " left out, and were not checked:")] if text else []

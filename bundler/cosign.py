@@ -11,6 +11,7 @@ from bundle import instant
 from bundle.digest import Digest
 from bundle.errors import DrayError, NotTrusted, VerificationError
 from bundle.rebuild import Rebuild
+from bundle.required import REQUIRED
 from bundle.state import StateFolder, default_folder
 from bundler import paperwork
 from bundler.fetch import Stop, check
@@ -87,10 +88,7 @@ class Second:
         }
         if manifest.generator == ("dray", bundle.__version__):
             encoded = any(blob.encoding == "zstd" for blob in manifest.blobs)
-            made = [
-                Digest.of(paperwork.readme(manifest.name, encoded=flag, encrypted=False))
-                for flag in (encoded, True)
-            ]
+            made = [Digest.of(_readme(manifest, encoded=flag)) for flag in (encoded, True)]
             own["README.txt"] = made[known.get("README.txt") == made[1]]
         for name, digest in own.items():
             if name in known and known[name] != digest:
@@ -134,6 +132,12 @@ class Second:
             self.on_bytes(len(data))
 
         Rebuild(manifest, number, offers, count).run()
+
+
+def _readme(manifest: Manifest, *, encoded: bool) -> bytes:
+    left = [blob for blob in manifest.blobs if blob.encoding == REQUIRED]
+    name, bases = manifest.name, manifest.bases
+    return paperwork.readme(name, encoded=encoded, encrypted=False, left=left, bases=bases)
 
 
 def _sums(manifest: Manifest) -> bytes:

@@ -30,7 +30,8 @@ def make(lock: Lock, receipts: Sequence[Signed]) -> Delta:
     """Return what ``lock`` need not bring: pure data, the same for the same lock and receipts.
 
     A blob is left out only when for each kind of artifact that needs it an artifact of that kind
-    has it: kinds go to targets of their own. Manifests always travel, for they are what is signed
+    has it: kinds go to targets of their own. With receipts of several sites, each of them has to
+    have it, for one bundle goes to all. Manifests always travel, for they are what is signed
     upstream; so does what is small, and what no target stores (the OCI frame around files). Raises
     :class:`UsageError` for the receipt of another stream.
     """
@@ -47,36 +48,54 @@ def make(lock: Lock, receipts: Sequence[Signed]) -> Delta:
                 f"({found.receipt.outcome})",
                 hint="take one of an import that was done: dray receipt list on the high side",
             )
-    held = _held(receipts)
+    sites = [_held(found) for found in _by_site(receipts)]
     omitted: dict[Digest, tuple[Base, ...]] = {}
     for digest, kinds in _needed(locked.artifact for locked in lock.artifacts).items():
-        if all((kind, digest) in held for kind in kinds):
-            omitted[digest] = tuple(held[kind, digest] for kind in sorted(kinds))
-    used = {(base.artifact, base.kind) for bases in omitted.values() for base in bases}
+        if all((kind, digest) in held for held in sites for kind in kinds):
+            bases = [held[kind, digest] for kind in sorted(kinds) for held in sites]
+            omitted[digest] = tuple(dict.fromkeys(bases))
+    used = {base.bundle for bases in omitted.values() for base in bases}
     return Delta(omitted, tuple(dict.fromkeys(_bundles(receipts, used))))
 
 
+def _by_site(receipts: Sequence[Signed]) -> list[list[Signed]]:
+    """Return the receipts of each site: whose key signed them, or which host claims to have."""
+    found: dict[str, list[Signed]] = {}
+    for signed in receipts:
+        claimed = signed.receipt.by.get("host", "")
+        site = str(signed.key.fingerprint) if signed.key else f"host {claimed}"
+        found.setdefault(site, []).append(signed)
+    return [sites for _site, sites in sorted(found.items())]
+
+
 def _held(receipts: Sequence[Signed]) -> dict[tuple[str, Digest], Base]:
-    """Return where the high side has each blob; by the newest receipt, then by name."""
+    """Return where one site has each blob; by the newest receipt, then by name.
+
+    What a newer receipt has at the same place has taken the place of what an older one had there.
+    """
     found: dict[tuple[str, Digest], Base] = {}
+    taken: dict[tuple[str, str], Digest] = {}
     for signed in sorted(receipts, key=_newest_first):
-        entries = sorted(signed.receipt.held, key=lambda entry: entry.artifact.name)
-        for artifact in (entry.artifact for entry in entries):
-            for content in _stored(artifact):
-                base = Base(
-                    artifact.name,
-                    artifact.kind,
-                    artifact.repository,
-                    artifact.version,
-                    content.path,
-                )
-                found.setdefault((artifact.kind, content.digest), base)
+        name = signed.receipt.bundle.name
+        for entry in sorted(signed.receipt.held, key=lambda entry: entry.artifact.name):
+            root = entry.artifact.root
+            if taken.setdefault((entry.target, entry.place), root) != root:
+                continue
+            for content in _stored(entry.artifact):
+                base = _base(entry.artifact, content.path, name)
+                found.setdefault((entry.artifact.kind, content.digest), base)
     return found
 
 
-def _newest_first(signed: Signed) -> tuple[int, int, str]:
+def _base(artifact: Artifact, path: str, bundle: str) -> Base:
+    return Base(
+        artifact.name, artifact.kind, artifact.repository, artifact.version, path, bundle=bundle
+    )
+
+
+def _newest_first(signed: Signed) -> tuple[float, int, int, str]:
     one = signed.receipt.bundle
-    return (-one.epoch, -one.sequence, signed.digest)
+    return (-signed.receipt.ended.timestamp(), -one.epoch, -one.sequence, signed.digest)
 
 
 def _needed(artifacts: Iterable[Artifact]) -> dict[Digest, set[str]]:
@@ -103,8 +122,8 @@ def _stored(artifact: Artifact) -> Iterator[Content]:
             yield content
 
 
-def _bundles(receipts: Sequence[Signed], used: set[tuple[str, str]]) -> Iterator[BaseBundle]:
+def _bundles(receipts: Sequence[Signed], used: set[str]) -> Iterator[BaseBundle]:
     for signed in sorted(receipts, key=_newest_first):
-        one = signed.receipt
-        if any((entry.artifact.name, entry.artifact.kind) in used for entry in one.held):
-            yield BaseBundle(one.bundle.name, one.bundle.manifest, signed.digest)
+        one = signed.receipt.bundle
+        if one.name in used:
+            yield BaseBundle(one.name, one.manifest, signed.digest)

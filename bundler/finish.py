@@ -65,7 +65,7 @@ def finish(
         previous=previous,
         parity=outcome.parity,
         recipients=tuple(key.fingerprint for key in plan.options.recipients),
-        bases=plan.options.delta.bases if plan.required and plan.options.delta else (),
+        bases=plan.bases,
     )
     data = manifest.to_bytes()
     Manifest.from_bytes(data)  # never sign what the other side would refuse
@@ -85,7 +85,13 @@ def finish(
 def _small_files(plan: Plan, outcome: Outcome, name: str) -> dict[str, bytes]:
     encrypted = bool(plan.options.recipients)
     files = {
-        "README.txt": paperwork.readme(name, encoded=bool(plan.encode), encrypted=encrypted),
+        "README.txt": paperwork.readme(
+            name,
+            encoded=bool(plan.encode),
+            encrypted=encrypted,
+            left=plan.required,
+            bases=plan.bases,
+        ),
         f"{name}.lock.yaml": plan.lock.text,
         f"{name}.trusted-root.json": paperwork.TRUSTED_ROOT,
         **{f"{name}.{ending}": data for ending, data in outcome.papers.items()},

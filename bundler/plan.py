@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bundle.digest import Digest
+    from bundle.required import BaseBundle
     from bundle.signature import PublicKey
     from bundler.delta import Delta
     from bundler.geometry import Geometry
@@ -90,6 +91,11 @@ class Plan:
     def blobs(self) -> dict[Digest, int]:
         """The sizes of the blobs that are carried."""
         return carried(self.lock, self.options)
+
+    @property
+    def bases(self) -> tuple[BaseBundle, ...]:
+        """The imports that have what is left out; none when nothing is."""
+        return self.options.delta.bases if self.required and self.options.delta else ()
 
     @property
     def required(self) -> tuple[StoredBlob, ...]:

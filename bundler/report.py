@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bundle.options import emit, say
 from bundle.progress import counted, human
+from bundle.required import named
 from bundler import spread
 from bundler.run import summary
 
@@ -45,8 +46,7 @@ def left_out(made: Plan) -> str:
     delta = made.options.delta
     if delta is None:
         return ""
-    names = ", ".join(base.name for base in delta.bases)
-    left = made.required
+    names, left = named(delta.bases), made.required
     size, count = human(sum(blob.size for blob in left)), counted(len(left), "blob")
     return f"left out: {count}, {size}, which the high side has from {names}"
 

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 from bundle.errors import MediaIncomplete, VerificationError
 from bundle.options import emit, say
 from bundle.progress import counted, human
-from bundle.required import notes as left_out
+from bundle.required import REQUIRED, left_out
 from bundle.upstream.show import spelt
 from importer.scan.show import show
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from bundle.artifact import Artifact
+    from bundle.digest import Digest
     from bundle.errors import DrayError
     from bundle.manifest import Manifest
     from bundle.scanned import Scanned
@@ -39,10 +40,11 @@ def tree(sealed: Sealed, *, files: bool) -> None:
     say(f"signed by {sealed.signers} ({sealed.signers.threshold} needed)")
     if manifest.recipients:
         say(f"encrypted to {', '.join(digest.short for digest in manifest.recipients)}")
-    for text in left_out(manifest):
+    if text := left_out(manifest):
         say(text)
+    left = {blob.digest for blob in manifest.blobs if blob.encoding == REQUIRED}
     for artifact in manifest.artifacts:
-        _artifact(artifact, files=files)
+        _artifact(artifact, left, files=files)
     total = sum(chunk.size for chunk in manifest.chunks)
     numbers = {"artifact": manifest.artifacts, "blob": manifest.blobs, "chunk": manifest.chunks}
     say(", ".join([*(counted(len(found), noun) for noun, found in numbers.items()), human(total)]))
@@ -57,17 +59,21 @@ def tree(sealed: Sealed, *, files: bool) -> None:
         say(f"parity: {count} for groups of {counted(most, 'chunk')} at most, {size}")
 
 
-def _artifact(artifact: Artifact, *, files: bool) -> None:
+def _artifact(artifact: Artifact, left: Container[Digest], *, files: bool) -> None:
     say(f"├─ {artifact.kind} {artifact.name}  {human(artifact.size)}  {artifact.root[:19]}")
     for key, text in sorted(artifact.notes.items()):
         say(f"│    {key}: {text}")
     for line in spelt(artifact, artifact.upstream):
         say(f"│    {line}, says the low side")
+    absent = {c.digest: c.size for c in artifact.contents if c.digest in left}
+    if absent:
+        say(f"│    left out: {counted(len(absent), 'blob')}, {human(sum(absent.values()))}")
     shown = artifact.contents if files else tuple(artifact.files)[:0]
     for content in shown:
         what = content.path or " ".join([*content.tags, content.platform]).strip()
         say(
             f"│    {content.role:9}{human(content.size):>9}  {content.digest[:19]}  {what}".rstrip()
+            + "  left out" * (content.digest in left)
         )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bundle.errors import MediaIncomplete, UsageError
 from bundle.progress import counted, human
-from bundle.required import REQUIRED, WHOLE
+from bundle.required import REQUIRED, WHOLE, named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from importer.targets.base import Target
 
 PROBES = 8
-SHOWN = 5
+SHOWN = 40
+"""Lines of what is missing that people get."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,21 +89,47 @@ def _has(target: Target, source: Source) -> bool:
         return False
 
 
-def _missing(manifest: Manifest, steps: Sequence[Step]) -> MediaIncomplete:
+class BaseMissing(MediaIncomplete):
+    """A target lacks what the bundle leaves out; ``rows`` are all of it, for ``--json``."""
+
+    def __init__(self, message: str, *, hint: str = "", case: str = "base-missing") -> None:
+        super().__init__(message, hint=hint, case=case)
+        self.rows: list[dict[str, object]] = []
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the failure with every blob that is missing."""
+        return {**super().to_dict(), "missing": self.rows}
+
+
+def _missing(manifest: Manifest, steps: Sequence[Step]) -> BaseMissing:
     first: dict[Digest, Step] = {}
     for step in steps:
         first.setdefault(step.content.digest, step)
     size = human(sum(step.content.size for step in first.values()))
-    rows = [
-        f"  {digest}  {human(step.content.size)}  for {step.artifact.name} at {step.target.label}"
-        for digest, step in sorted(first.items())
-    ]
-    more = [f"  and {len(rows) - SHOWN} more"] if len(rows) > SHOWN else []
-    bases = ", ".join(base.name for base in manifest.bases)
+    lines = [_line(manifest, step) for _digest, step in sorted(first.items())]
+    more = [f"  and {len(lines) - SHOWN} more: --json has all"] if len(lines) > SHOWN else []
+    sources = [base.bundle for d in first for base in manifest.blob[d].bases if base.bundle]
+    bases = ", ".join(dict.fromkeys(sources)) or named(manifest.bases)
     head = f"{manifest.name} builds on {bases}: {counted(len(first), 'blob')} of {size} that it "
-    message = "\n".join([head + "leaves out are not at the target", *rows[:SHOWN], *more])
-    return MediaIncomplete(
-        message,
+    error = BaseMissing(
+        "\n".join([head + "leaves out are not at the target", *lines[:SHOWN], *more]),
         hint=f"import {bases} into this target first; or, {WHOLE}",
-        case="base-missing",
     )
+    error.rows = [_row(manifest, step) for step in steps]
+    return error
+
+
+def _line(manifest: Manifest, step: Step) -> str:
+    content, needs = step.content, f"for {step.artifact.name} at {step.target.label}"
+    was = [base for base in manifest.blob[content.digest].bases if base.kind == step.artifact.kind]
+    whence = f", was in {was[0].artifact}" if was else ""
+    of = f" of {was[0].bundle}" if was and was[0].bundle else ""
+    return f"  {content.digest}  {human(content.size)}  {needs}{whence}{of}"
+
+
+def _row(manifest: Manifest, step: Step) -> dict[str, object]:
+    content = step.content
+    body: dict[str, object] = {"digest": str(content.digest), "bytes": content.size}
+    body |= {"artifact": step.artifact.name, "target": step.target.label}
+    bases = manifest.blob[content.digest].bases
+    return body | {"bases": [base.to_dict() for base in bases if base.kind == step.artifact.kind]}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bundle.digest import Digest
 from bundle.required import REQUIRED, SMALLEST
 from tests import delta, factory
 from tests.refusals.table import dray
@@ -90,9 +92,39 @@ def test_a_target_without_the_base_is_refused_before_anything_is_written(
         done = bring(pair[1], *more, to="elsewhere")
         assert done.code == 4, done
         assert "2 blobs of 700.0 kB" in done.err
-        assert "for nvidia/riva:1.1 at elsewhere" in done.err
+        needed = "for nvidia/riva:1.1 at elsewhere, was in nvidia/riva:1.0 of prod-000001"
+        assert needed in done.err
         assert "dray export SPEC --to DIR --new" in done.err
         assert not Path("elsewhere").exists()
+
+
+def test_json_lists_every_blob_that_is_missing_and_where_it_was(
+    pair: tuple[Bundle, Bundle],
+) -> None:
+    done = bring(pair[1], "--json", to="elsewhere")
+    error = json.loads(done.out)["error"]
+    assert (done.code, error["case"]) == (4, "base-missing"), done
+    rows = {(row["artifact"], row["bytes"]): row for row in error["missing"]}
+    assert set(rows) == {
+        ("nvcr.io/nvidia/cuda:12.7", 400_000),
+        ("nvcr.io/nvidia/other:1", 400_000),
+        ("nvidia/riva:1.1", 300_000),
+    }
+    (base,) = rows["nvidia/riva:1.1", 300_000]["bases"]
+    assert (base["artifact"], base["path"], base["bundle"]) == (
+        "nvidia/riva:1.0",
+        "model.bin",
+        "prod-000001",
+    )
+
+
+def test_a_long_list_is_cut_for_people_and_whole_for_machines(
+    pair: tuple[Bundle, Bundle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importer.required.SHOWN", 1)
+    done = bring(pair[1], to="elsewhere")
+    assert "and 1 more: --json has all" in done.err
+    assert done.err.count("sha256:") == 1
 
 
 def test_a_base_that_has_rotted_is_not_taken(pair: tuple[Bundle, Bundle]) -> None:
@@ -133,6 +165,37 @@ def test_verify_says_what_it_cannot_check(pair: tuple[Bundle, Bundle]) -> None:
 def test_inspect_names_the_base(pair: tuple[Bundle, Bundle]) -> None:
     done = dray("inspect", pair[1].folder, "--trust", pair[1].trust, folder=Path.cwd())
     assert (done.code, "from prod-000001" in done.out) == (0, True), done
+    assert "2 blobs of 700.0 kB are left out: the target has to have them" in done.out
+    lines = done.out.splitlines()
+    model = next(n for n, line in enumerate(lines) if "nvidia/riva:1.1" in line)
+    assert lines[model + 1].strip("│ ") == "left out: 1 blob, 300.0 kB"
+    done = dray("inspect", pair[1].folder, "--trust", pair[1].trust, "--files", folder=Path.cwd())
+    assert sum(line.endswith("  left out") for line in done.out.splitlines()) == 3, done
+
+
+def test_readme_says_what_is_left_out_and_where_it_is(pair: tuple[Bundle, Bundle]) -> None:
+    one, two = ((bundle.folder / "README.txt").read_text() for bundle in pair)
+    assert "NOT WHOLE" not in one
+    said = " ".join(two.split())
+    assert "it leaves out 2 blobs of 700.0 kB, which the other side has" in said
+    assert "from prod-000001." in said
+
+
+def test_with_its_base_a_delta_is_whole_without_dray(
+    pair: tuple[Bundle, Bundle], tmp_path: Path
+) -> None:
+    """README.txt: open the base's media into the same folder first."""
+    (tmp_path / "layout").mkdir()
+    for bundle in pair:
+        for chunk in bundle.manifest.chunks:
+            shutil.unpack_archive(bundle.chunk(chunk.number), tmp_path / "layout", "tar")
+    for folder in (tmp_path / "layout/parts/sha256").iterdir():
+        whole = b"".join(part.read_bytes() for part in sorted(folder.iterdir()))
+        (tmp_path / "layout/blobs/sha256" / folder.name).write_bytes(whole)
+    blobs = tmp_path / "layout/blobs/sha256"
+    for artifact in pair[1].manifest.artifacts:
+        for content in artifact.contents:
+            assert Digest.of((blobs / content.digest.hex).read_bytes()) == content.digest
 
 
 def left(body: dict[str, Any]) -> dict[str, Any]:
@@ -162,6 +225,11 @@ LIES: dict[str, tuple[Callable[[dict[str, Any]], object], int, str]] = {
         lambda b: [base.update(path="../../x") for base in left(b)["bases"]],
         3,
         "segment",
+    ),
+    "a base of a bundle that is none of the bases": (
+        lambda b: [base.update(bundle="prod-000009") for base in left(b)["bases"]],
+        3,
+        "names the bundle prod-000009, which is none of the bases",
     ),
     "a base that was never here": (
         lambda b: [
