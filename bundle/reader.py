@@ -12,7 +12,7 @@ from bundle.digest import BLOCK, verified
 from bundle.encoding import decode
 from bundle.errors import DrayError, MediaIncomplete, VerificationError
 from bundle.media import RECOPY
-from bundle.required import REQUIRED, WHOLE, named
+from bundle.required import LEFT_OUT, REQUIRED, WHOLE, named
 from bundle.view import Views
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class Reader:
                 f"{digest.short} of {user} is left out of {self.manifest.name}, which builds on "
                 + named(self.manifest.bases),
                 hint=WHOLE,
+                case=LEFT_OUT,
             )
         return MediumBlob(self, stored)
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 REQUIRED = "required"
 """The encoding of a blob that is left out, and the feature of a manifest that has one."""
+LEFT_OUT = "left-out"
+"""The ``case`` of the refusal to read a blob that the bundle has not."""
 WHOLE = "for a whole one, on the low side and without --since: dray export SPEC --to DIR --new"
 """What helps when the high side has not what was left out."""
 NAME = r"[a-z0-9][a-z0-9-]{0,60}"

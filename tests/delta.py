@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bundle.digest import Digest
 from bundle.receipt import unproved
@@ -11,6 +11,7 @@ from bundler.lock import Lock
 from tests import factory
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from bundler.lock import LockedArtifact
@@ -49,14 +50,30 @@ def second(kept: Contents) -> tuple[LockedArtifact, ...]:
     )
 
 
-def whole(folder: Path) -> Bundle:
+def third(kept: Contents) -> tuple[LockedArtifact, ...]:
+    """Return one more: the base and the weights are in it still, each with a third name."""
+    base = factory.noise("base", 400_000)
+    return (
+        factory.image(kept, "nvcr.io/nvidia/cuda:12.8", [base, factory.noise("cuda 3", 4_000)]),
+        factory.model(kept, "nvidia/riva", "1.2", {"a/b.bin": factory.noise("weights", 300_000)}),
+    )
+
+
+def whole(folder: Path, **options: Any) -> Bundle:
     """Export the first bundle."""
-    return factory.build(folder, first, chunk_size=CHUNK)
+    return factory.build(folder, first, chunk_size=CHUNK, **options)
 
 
-def since(folder: Path, *receipts: Path, sequence: int = 2) -> Bundle:
-    """Export the second bundle as a delta against receipts."""
+def since(
+    folder: Path,
+    *receipts: Path,
+    sequence: int = 2,
+    artifacts: Callable[[Contents], tuple[LockedArtifact, ...]] = second,
+    **options: Any,
+) -> Bundle:
+    """Export the second bundle, or ``artifacts``, as a delta against receipts."""
     found = [unproved(path.read_bytes(), what=path.name) for path in receipts]
-    lock = Lock(factory.STREAM, Digest.of(b"spec"), second(factory.Contents()))
+    lock = Lock(factory.STREAM, Digest.of(b"spec"), artifacts(factory.Contents()))
     made = delta.make(lock, found)
-    return factory.build(folder, second, sequence=sequence, chunk_size=CHUNK, delta=made)
+    options = {"chunk_size": CHUNK, "sequence": sequence, **options}
+    return factory.build(folder, artifacts, delta=made, **options)

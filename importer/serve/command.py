@@ -12,6 +12,7 @@ import click
 
 from bundle.errors import MediaIncomplete, UsageError
 from bundle.options import FILE, command, emit, option, say, shown, stoppable, trust_options, warn
+from bundle.required import left_out
 from importer import opening
 from importer.option import decrypt_option, override_options
 
@@ -117,6 +118,8 @@ def _check_media(sealed: Sealed, media: Media, reader: Reader) -> None:
     if len(missing) >= len(sealed.manifest.chunks) > 0:
         report.missing = missing
         report.raise_for_findings()
+    if text := left_out(sealed.manifest):
+        warn(f"{text.partition(':')[0]}, and not served: serve the bundle that has them instead")
     for finding in missing:
         warn(f"{finding.file}: {finding.message}: {finding.hint or 'what is in it is not served'}")
 

@@ -17,6 +17,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from bundle.errors import DrayError, MediaIncomplete, UsageError
+from bundle.required import LEFT_OUT
 from importer.serve.answer import Answer, Refused
 from importer.serve.request import HEAD_LIMIT, BadRequest, Request, parse
 
@@ -282,6 +283,8 @@ def _chained(first: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:
 
 def _failure(error: DrayError) -> Answer:
     """Say that the media are at fault; which file it is, is for the server's own people."""
+    if error.case == LEFT_OUT:  # no medium of this bundle will ever bring it
+        return Refused(404, "BLOB_UNKNOWN", "this bundle leaves it out").answer()
     if isinstance(error, MediaIncomplete):
         return Refused(503, "UNAVAILABLE", "a medium that holds it is not here").answer()
     return Refused(500, "UNKNOWN", "the medium holds other bytes than were signed").answer()
