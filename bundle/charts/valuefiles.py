@@ -9,7 +9,7 @@ from bundle.charts import suffix
 from bundle.charts.mentions import Finder, Mention, Path, spell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from bundle.charts.chart import Scope
 
@@ -27,6 +27,11 @@ def _scope(scope: Scope) -> Iterator[Mention]:
         above = found[: len(found) - len(exact)]
         return f"{file}: {spell((*above, *path), keys)}"
 
+    return mentions(scope, place)
+
+
+def mentions(scope: Scope, place: Callable[[Path, tuple[str, ...]], str]) -> Iterator[Mention]:
+    """Yield what the values of one chart mention; ``place`` writes paths in them for the caller."""
     finder = Finder(
         place,
         suffix.of_values(_kinds(scope)),

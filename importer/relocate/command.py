@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,12 +12,14 @@ from bundle.errors import GateRefused, UsageError
 from bundle.options import FILE, FOLDER, command, emit, option, say, warn
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from importer.relocate.evidence import Evidence
     from importer.relocate.formats import Output
     from importer.relocate.reach import Reach
-    from importer.relocate.world import World
+    from importer.relocate.release import Release
+    from importer.relocate.world import Site, World
 
 _SHOWN = 40
 
@@ -62,6 +65,13 @@ _SHOWN = 40
     metavar="IMAGE",
     help="An image that a chart names and that need not be loaded; repeatable.",
 )
+@option(
+    "--values",
+    "values",
+    multiple=True,
+    metavar="CHART=FILE",
+    help="Your own values of a chart: what they switch on has to be loaded too; repeatable.",
+)
 def relocate(  # noqa: PLR0913
     receipts: tuple[Path, ...],
     output: Path,
@@ -73,6 +83,7 @@ def relocate(  # noqa: PLR0913
     ca: Path | None,
     pull_secret: str,
     missing: tuple[str, ...],
+    values: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Write what clusters need to find what was loaded: mirrors, policies, values, model addresses.
@@ -82,7 +93,7 @@ def relocate(  # noqa: PLR0913
     same bytes; a folder with anything else in it is left alone.
     """
     from importer.destinations import read as read_targets
-    from importer.relocate import folder, formats
+    from importer.relocate import folder, formats, ownvalues
     from importer.relocate.reach import Reach
 
     wanted = formats.chosen(names)
@@ -90,7 +101,8 @@ def relocate(  # noqa: PLR0913
     reach = Reach(read_targets(targets) if targets else ())
     try:
         reach.check(found.stored, found.trees)
-        world = _world(found, reach, ca, pull_secret, missing)
+        site = _site(found, reach, ca, pull_secret, missing)
+        world = _world(found, reach, site, ownvalues.read(values, found.stored))
         made = formats.emit(world, wanted)
     finally:
         reach.close()
@@ -119,11 +131,11 @@ def _evidence(
     return evidence.gather(evidence.read(files, read_keys(pubs or (own,))), labels)
 
 
-def _world(
+def _site(
     found: Evidence, reach: Reach, ca: Path | None, pull_secret: str, missing: tuple[str, ...]
-) -> World:
+) -> Site:
     from importer.relocate.reach import authority
-    from importer.relocate.world import Site, World
+    from importer.relocate.world import Site
 
     hosts = sorted({one.host for one in found.stored})
     plain = frozenset(host for host in hosts if reach.is_plain(host))
@@ -135,9 +147,30 @@ def _world(
     }
     names = {one.bucket for one in found.trees if one.bucket}
     buckets = {name: reach.bucket(name) for name in sorted(names)}
-    site = Site(_secret_name(pull_secret), authorities, plain, buckets, frozenset(missing))
+    return Site(_secret_name(pull_secret), authorities, plain, buckets, frozenset(missing))
+
+
+def _world(found: Evidence, reach: Reach, site: Site, own: Mapping[str, dict[str, Any]]) -> World:
+    from importer.relocate.release import Names, build
+    from importer.relocate.world import World
+
     kinds = {kind: tuple(s for s in found.stored if s.artifact.kind == kind) for kind in _KINDS}
     others = tuple(one for one in found.stored if one.artifact.kind not in _KINDS)
+
+    @cache
+    def releases() -> tuple[Release, ...]:
+        names = Names(kinds["image"])
+        return tuple(
+            build(
+                chart,
+                reach.archive(chart),
+                names,
+                own.get(chart.path.rpartition("/")[2], {}),
+                site.pull_secret,
+            )
+            for chart in kinds["chart"]
+        )
+
     return World(
         tuple(found.receipts),
         kinds["image"],
@@ -146,7 +179,7 @@ def _world(
         tuple(found.trees),
         tuple(found.left),
         site,
-        reach.archive,
+        releases,
     )
 
 

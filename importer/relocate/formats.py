@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 from bundle.errors import UsageError
 from importer.relocate import (
+    argocd,
     containerd,
     crio,
+    flux,
+    helm,
     imagemap,
     kyverno,
     openshift,
@@ -28,6 +31,9 @@ FORMATS: dict[str, Emitter] = {
     "crio": crio.emit,
     "openshift": openshift.emit,
     "kyverno": kyverno.emit,
+    "helm": helm.emit,
+    "argocd": argocd.emit,
+    "flux": flux.emit,
     "pull-secret": pullsecret.emit,
 }
 TITLES = {
@@ -35,6 +41,9 @@ TITLES = {
     "crio": "CRI-O, podman, skopeo",
     "openshift": "OpenShift",
     "kyverno": "Kyverno",
+    "helm": "Helm",
+    "argocd": "Argo CD",
+    "flux": "Flux",
     "pull-secret": "Pull secrets",
 }
 README = "README.md"
@@ -76,8 +85,8 @@ def emit(world: World, names: tuple[str, ...]) -> Output:
     for title, emitter, name in rows:
         found = emitter(world)
         made.files |= found.files
-        made.notes += found.notes
-        made.refused += found.refused
+        made.notes += [note for note in found.notes if note not in made.notes]
+        made.refused += [reason for reason in found.refused if reason not in made.refused]
         if found.about:
             parts.append(f"## {title}\n\n{found.about}")
         if name and (found.files or found.about):

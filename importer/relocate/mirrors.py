@@ -58,7 +58,7 @@ def of(images: Iterable[Stored]) -> Mirrors:
     shared: set[str] = set()
     for host in hosts:
         own = {s: t for s, t in pairs.items() if s.startswith(f"{host}/")}
-        if (target := _common(host, own)) is not None:
+        if (target := common(host, own)) is not None:
             whole[host] = target
             if _reaches_others(host, target, pairs):
                 shared.add(host)
@@ -67,7 +67,7 @@ def of(images: Iterable[Stored]) -> Mirrors:
 
 
 def _rules(prefix: str, own: Mapping[str, str], pairs: Mapping[str, str]) -> Iterator[Mirror]:
-    target = _common(prefix, own)
+    target = common(prefix, own)
     if target is not None and not _reaches_others(prefix, target, pairs):
         yield Mirror(prefix, target)
         return
@@ -80,7 +80,7 @@ def _rules(prefix: str, own: Mapping[str, str], pairs: Mapping[str, str]) -> Ite
         yield from _rules(longer, inner, pairs)
 
 
-def _common(prefix: str, own: Mapping[str, str]) -> str | None:
+def common(prefix: str, own: Mapping[str, str]) -> str | None:
     """Return the one target below which each source has the path that it has below ``prefix``."""
     found = set()
     for source, target in own.items():

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from bundle.artifact import Artifact
     from bundle.digest import Digest
+    from importer.relocate.release import Release
 
 CA_NAME = "ca.crt"
 
@@ -93,8 +94,8 @@ class Site:
 class World:
     """What is where. ``receipts`` are the bundles' names and the digests of their receipts.
 
-    ``left`` says of what cannot be used why, for people. ``archive`` reads the .tgz of a chart from
-    its target, verified, and raises :class:`bundle.errors.TargetError`.
+    ``left`` says of what cannot be used why, for people. ``releases`` reads the charts at their
+    targets, verified, when it is called first, and raises :class:`bundle.errors.TargetError`.
     """
 
     receipts: tuple[tuple[str, Digest], ...]
@@ -104,7 +105,7 @@ class World:
     trees: tuple[Tree, ...]
     left: tuple[str, ...]
     site: Site
-    archive: Callable[[Stored], bytes]
+    releases: Callable[[], tuple[Release, ...]]
 
 
 @dataclass

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from bundle import reference
 from bundle.decode import dump_json
 from bundle.digest import Digest
 from bundler.lock import LockedContent, Origin
@@ -27,8 +28,17 @@ if TYPE_CHECKING:
 
 
 def image(kept: Contents, name: str) -> LockedArtifact:
-    """Return a small image; ``name`` is ``host/path:tag``."""
-    return factory.image(kept, name, [factory.noise(name, 300)])
+    """Return a small image by its name, with tag or digest, and a root of its own in any case."""
+    found = reference.parse(name)
+    made = factory.image(kept, f"{found.repository}:{found.tag or 'x'}", [factory.noise(name, 300)])
+    tags = (found.tag,) if found.tag else ()
+    contents = tuple(
+        replace(one, content=replace(one.content, tags=tags if one.content.tags else ()))
+        for one in made.contents
+    )
+    plain = tuple(one.content for one in contents)
+    artifact = replace(made.artifact, name=name, contents=plain, version=found.tag)
+    return replace(made, artifact=artifact, contents=contents)
 
 
 def chart(kept: Contents, name: str, archive: bytes) -> LockedArtifact:
