@@ -29,7 +29,7 @@ def emit(world: World) -> Emitted:
     made = Emitted()
     folders = set()
     for release in world.releases():
-        made.files[f"argocd/{helm.stem(release)}.yaml"] = text.documents([_application(release)])
+        made.files[f"argocd/{release.stem}.yaml"] = text.documents([_application(release)])
         folders.add((helm.location(release)[0], release.chart.host))
         helm.judge(release, world, made)
     if not made.files:
@@ -51,7 +51,7 @@ def _application(release: Release) -> dict[str, Any]:
     return {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Application",
-        "metadata": {"name": text.slug(helm.stem(release)), "namespace": NAMESPACE},
+        "metadata": {"name": text.slug(release.stem), "namespace": NAMESPACE},
         "spec": {
             "project": "default",
             "source": source,

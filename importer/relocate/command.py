@@ -151,7 +151,7 @@ def _site(
 
 
 def _world(found: Evidence, reach: Reach, site: Site, own: Mapping[str, dict[str, Any]]) -> World:
-    from importer.relocate.release import Names, build
+    from importer.relocate.release import Names, build, stems
     from importer.relocate.world import World
 
     kinds = {kind: tuple(s for s in found.stored if s.artifact.kind == kind) for kind in _KINDS}
@@ -159,16 +159,17 @@ def _world(found: Evidence, reach: Reach, site: Site, own: Mapping[str, dict[str
 
     @cache
     def releases() -> tuple[Release, ...]:
-        names = Names(kinds["image"])
+        charts, names = kinds["chart"], Names(kinds["image"])
         return tuple(
             build(
                 chart,
+                stem,
                 reach.archive(chart),
                 names,
                 own.get(chart.path.rpartition("/")[2], {}),
                 site.pull_secret,
             )
-            for chart in kinds["chart"]
+            for chart, stem in zip(charts, stems(charts), strict=True)
         )
 
     return World(

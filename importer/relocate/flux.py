@@ -31,7 +31,7 @@ def emit(world: World) -> Emitted:
     made = Emitted()
     for release in world.releases():
         documents = [_repository(release, world.site), _release(release)]
-        made.files[f"flux/{helm.stem(release)}.yaml"] = text.documents(documents)
+        made.files[f"flux/{release.stem}.yaml"] = text.documents(documents)
         helm.judge(release, world, made)
         if ca := world.site.authorities.get(release.chart.host):
             name = _ca_name(release.chart.host)
@@ -50,18 +50,18 @@ def _repository(release: Release, site: Site) -> dict[str, Any]:
         spec["certSecretRef"] = {"name": _ca_name(release.chart.host)}
     if release.chart.host in site.plain:
         spec["insecure"] = True
-    head = _head("source.toolkit.fluxcd.io/v1", "OCIRepository", text.slug(helm.stem(release)))
+    head = _head("source.toolkit.fluxcd.io/v1", "OCIRepository", text.slug(release.stem))
     return {**head, "spec": spec}
 
 
 def _release(release: Release) -> dict[str, Any]:
     name = text.slug(release.name)
     spec: dict[str, Any] = {"interval": _INTERVAL, "releaseName": name, "targetNamespace": name}
-    spec["chartRef"] = {"kind": "OCIRepository", "name": text.slug(helm.stem(release))}
+    spec["chartRef"] = {"kind": "OCIRepository", "name": text.slug(release.stem)}
     spec["install"] = {"createNamespace": True}
     if release.values:
         spec["values"] = release.values
-    head = _head("helm.toolkit.fluxcd.io/v2", "HelmRelease", text.slug(helm.stem(release)))
+    head = _head("helm.toolkit.fluxcd.io/v2", "HelmRelease", text.slug(release.stem))
     return {**head, "spec": spec}
 
 

@@ -24,7 +24,7 @@ def emit(world: World) -> Emitted:
     made = Emitted()
     commands = []
     for release in world.releases():
-        path = f"helm/{stem(release)}.values.yaml"
+        path = f"helm/{release.stem}.values.yaml"
         made.files[path] = text.documents([release.values], head=_head(release, world))
         commands.append(f"{_install(release, world)} \\\n  -f {path}\n")
         judge(release, world, made)
@@ -39,11 +39,6 @@ def judge(release: Release, world: World, made: Emitted) -> None:
     for row in release.missing:
         if row.partition(" ")[0] not in world.site.missing:
             made.refused.append(f"{where}: {row}")
-
-
-def stem(release: Release) -> str:
-    """Return a name of the chart in this version that no other one has."""
-    return f"{release.chart.path.rpartition('/')[2]}-{release.version}"
 
 
 def location(release: Release) -> tuple[str, str]:

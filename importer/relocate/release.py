@@ -37,10 +37,12 @@ _HUB = ("", "docker.io/library/", "docker.io/")
 class Release:
     """A chart, and the values for it. ``missing`` are images that no cluster would find.
 
-    ``notes`` say what could not be proved.
+    ``stem`` is a name for files and objects that no other release has; ``notes`` say what could not
+    be proved.
     """
 
     chart: Stored
+    stem: str
     name: str
     version: str
     values: Values
@@ -94,8 +96,19 @@ class Names:
         return mirrors.common(prefix, own) if own else None
 
 
+def stems(found: Sequence[Stored]) -> list[str]:
+    """Return a short name for each chart, longer where two would have the same."""
+    short = [f"{one.path.rpartition('/')[2]}-{_version(one)}" for one in found]
+    long = [f"{one.path.replace('/', '-')}-{_version(one)}" for one in found]
+    return [a if short.count(a) == 1 else b for a, b in zip(short, long, strict=True)]
+
+
+def _version(chart: Stored) -> str:
+    return chart.tags[0] if chart.tags else chart.artifact.root.hex[:12]
+
+
 def build(
-    chart: Stored, archive: bytes, names: Names, own: Values, pull_secret: str = ""
+    chart: Stored, stem: str, archive: bytes, names: Names, own: Values, pull_secret: str = ""
 ) -> Release:
     """Return the release; raise :class:`TargetError` for what is no chart.
 
@@ -112,7 +125,7 @@ def build(
     if pull_secret:
         values = secretvalues.add(top, values, pull_secret, made.pages)
     version = charts.text_of(found.metadata.get("version"))
-    return Release(chart, found.name, version, values, missing, tuple(made.notes))
+    return Release(chart, stem, found.name, version, values, missing, tuple(made.notes))
 
 
 def _renamed(top: Scope, names: Names) -> Values:

@@ -35,6 +35,7 @@ def _is_block(value: str) -> bool:
     return all(line.isprintable() and line == line.rstrip() for line in value.split("\n"))
 
 
+_Dumper.add_representer(str, _text)
 _Dumper.add_multi_representer(str, _text)
 _Dumper.add_multi_representer(int, lambda d, v: d.represent_int(int(v)))
 _Dumper.add_multi_representer(bool, lambda d, v: d.represent_bool(v))

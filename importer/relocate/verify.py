@@ -42,8 +42,8 @@ while IFS='|' read -r registry repository; do
   service=$(sed -n 's/.*service="\([^"]*\)".*/\1/p' "$work/told")
   : > "$work/config"
   if [ -n "$realm" ]; then
-    curl -sS -G "$@" --data-urlencode "service=$service" \
-      --data-urlencode "scope=repository:$repository:pull" "$realm" < /dev/null |
+    { curl -sS -G "$@" --data-urlencode "service=$service" \
+        --data-urlencode "scope=repository:$repository:pull" "$realm" < /dev/null; echo; } |
       sed -n 's/.*"token" *: *"\([^"]*\)".*/header = "Authorization: Bearer \1"/p' > "$work/config"
   fi
   awk -F '|' -v a="$registry" -v b="$repository" '$1 == a && $2 == b {
@@ -57,10 +57,10 @@ done < "$work/repositories"
 awk '$1 != 200 && $1 != 302 && $1 != 307 { print "MISSING", $2, "(" $1 ")" }' "$work/answers" \
   > "$work/missing"
 cat "$work/missing"
-asked=$(wc -l < "$work/list")
-answered=$(wc -l < "$work/answers")
-echo "$((asked)) asked for, $(($(wc -l < "$work/missing"))) missing"
-[ "$((asked))" = "$((answered))" ] && [ ! -s "$work/missing" ]
+asked=$(($(wc -l < "$work/list")))
+unanswered=$((asked - $(wc -l < "$work/answers")))
+echo "$asked asked for, $(($(wc -l < "$work/missing"))) missing, $unanswered without an answer"
+[ "$unanswered" = 0 ] && [ ! -s "$work/missing" ]
 """
 
 

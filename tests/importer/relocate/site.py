@@ -66,6 +66,8 @@ class High:
     prefix: str = field(default_factory=lambda: f"t{uuid.uuid4().hex[:10]}")
     rules: tuple[tuple[str, str], ...] = ()
     number: int = 0
+    more: dict[str, str] = field(default_factory=dict)
+    """Further keys of the registry in the target file."""
 
     @property
     def target(self) -> str:
@@ -103,7 +105,8 @@ class High:
         media = self.folder / f"medium-{self.number}"
         bundle = factory.build(media, artifacts, sequence=self.number, chunk_size=1 << 20)
         rules = [{"from": a, "to": b} for a, b in self.rules]
-        targets = [{"to": f"registry://{self.target}", **({"map": rules} if rules else {})}]
+        entry = {"to": f"registry://{self.target}", **self.more}
+        targets = [entry | ({"map": rules} if rules else {})]
         file = self.folder / "targets.yaml"
         file.write_text(yaml.safe_dump({"apiVersion": "dray/v1", "targets": targets}))
         arguments = [item for one in (file, *to) for item in ("--to", one)]
