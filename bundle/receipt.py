@@ -15,6 +15,7 @@ from bundle.decode import Fields, dump_json, parse_json
 from bundle.digest import Digest
 from bundle.errors import DrayError, NotTrusted, VerificationError
 from bundle.manifest import STREAM, TIME
+from bundle.promotion import Promotion
 from bundle.rulings import Ending, Publishers
 from bundle.scanned import Scanned
 
@@ -42,6 +43,8 @@ LOADED, PRESENT, SKIPPED, WITHHELD, REFUSED, FAILED = RESULTS = (
 HELD = frozenset({LOADED, PRESENT})
 """The results of what is at the target, whole and verified."""
 _TEXT = 4096
+QUARANTINE = r"[a-z0-9]+(?:[._-][a-z0-9]+)*"
+"""What a quarantine may be called: as a project of a Harbor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +85,9 @@ class Entry:
     """One artifact of the bundle, and what became of it.
 
     ``target`` is its label and ``place`` where users find it; both are empty for what no target was
-    asked to take. ``replaced`` are names that pointed elsewhere before: the place, and to what.
-    ``pinned`` is the store's own version of the marker at that place, where it keeps versions.
+    asked to take. ``quarantine`` is what stands before the names until it is promoted. ``replaced``
+    are names that pointed elsewhere before: the place, and to what. ``pinned`` is the store's own
+    version of the marker at that place, where it keeps versions.
     """
 
     artifact: Artifact
@@ -93,6 +97,7 @@ class Entry:
     replaced: tuple[tuple[str, str], ...] = ()
     error: str = ""
     pinned: str = ""
+    quarantine: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object of the receipt: that of the manifest, and what became of it."""
@@ -101,6 +106,8 @@ class Entry:
             body |= {"target": self.target, "place": self.place}
         if self.pinned:
             body["objectVersion"] = self.pinned
+        if self.quarantine:
+            body["quarantine"] = self.quarantine
         if self.replaced:
             body["replaced"] = [{"place": p, "before": b} for p, b in self.replaced]
         if self.error:
@@ -116,7 +123,8 @@ class Receipt:
     for, all when empty; ``overrides`` maps rules that were let be to the reasons; ``unread`` are
     copies of other hosts' ledgers that could not be read. ``publishers`` is what a policy file
     said, None without one; ``ending`` why the import was refused or did not come to its end;
-    ``scan`` is the malware scan, None without one.
+    ``scan`` is the malware scan, None without one. ``promotion`` is there where this is no import
+    from a medium, but out of a quarantine.
     """
 
     bundle: Bundle
@@ -133,6 +141,7 @@ class Receipt:
     publishers: Publishers | None = None
     ending: Ending | None = None
     scan: Scanned | None = None
+    promotion: Promotion | None = None
 
     @property
     def complete(self) -> bool:
@@ -190,6 +199,8 @@ class Receipt:
             body["ending"] = self.ending.to_dict()
         if self.scan:
             body["scan"] = self.scan.to_dict()
+        if self.promotion:
+            body["promotion"] = self.promotion.to_dict()
         body |= {"targets": list(self.targets), "bytes": dict(self.sizes)}
         return {**body, "artifacts": [entry.to_dict() for entry in self.entries]}
 
@@ -292,6 +303,7 @@ def _read(fields: Fields) -> Receipt:
         publishers=Publishers.read(policy.child("publishers")) if "publishers" in policy else None,
         ending=Ending.read(fields.child("ending")) if "ending" in fields else None,
         scan=Scanned.read(fields.child("scan")) if "scan" in fields else None,
+        promotion=Promotion.read(fields.child("promotion")) if "promotion" in fields else None,
     )
     if found.ending and found.ending.outcome == REFUSED and found.held:
         raise fields.wrong("ending", "is a refusal, and something is loaded")
@@ -342,9 +354,10 @@ def _entry(fields: Fields) -> Entry:
         raise fields.wrong("place", "is missing for what is at a target")
     error = fields.text("error", "", limit=_TEXT)
     pinned = fields.text("objectVersion", "", limit=_TEXT)
+    quarantine = fields.text("quarantine", "", pattern=QUARANTINE, limit=255)
     contents = tuple(Content.read(item) for item in fields.objects("contents", required=True))
     artifact = Artifact.read(fields, contents)
-    return Entry(artifact, result, target, place, tuple(replaced), error, pinned)
+    return Entry(artifact, result, target, place, tuple(replaced), error, pinned, quarantine)
 
 
 def _moment(fields: Fields, key: str) -> datetime:

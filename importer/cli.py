@@ -20,7 +20,7 @@ from bundle.options import (
 from importer import opening
 from importer.harbor.command import harbor
 from importer.ledger.command import ledger
-from importer.option import decrypt_option, override_options, policy_option
+from importer.option import decrypt_option, override_options, policy_option, quarantine_option
 from importer.receipts.command import receipt, receipt_options
 from importer.receipts.recording import on_record
 from importer.relocate.command import relocate
@@ -176,6 +176,7 @@ def verify(  # noqa: PLR0913
 @option("--verify-first", is_flag=True, help="Read and verify everything before the first upload.")
 @policy_option
 @scan_options
+@quarantine_option
 def load(  # noqa: PLR0913
     folders: tuple[Path, ...],
     targets: tuple[str, ...],
@@ -187,6 +188,7 @@ def load(  # noqa: PLR0913
     decrypt_key: Path | None,
     policy: Path | None,
     scan: Scan,
+    quarantine: str,
     receipts: Chosen,
     plan_only: bool,
     verify_first: bool,
@@ -197,7 +199,9 @@ def load(  # noqa: PLR0913
 
     media, sealed, trusted = opening.unsealed(folders, trust, pub)
     admission = opening.admission(sealed, overrides)
-    run = session.Session(admission, media, targets or ("warehouse",), only, quiet=as_json)
+    run = session.Session(
+        admission, media, targets or ("warehouse",), only, quarantine, quiet=as_json
+    )
     if not plan_only:
         run.scribe = receipts.scribe(trusted, only)
     record = nullcontext() if plan_only else on_record(run, as_json=as_json)

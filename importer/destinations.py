@@ -39,7 +39,8 @@ _FORMS = "a folder, registry://HOST/PREFIX, harbor://HOST, s3://BUCKET/PREFIX, o
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?"
 _BUCKET = r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}"
 _S3_KEYS = ("region", "lock", "read-back")
-_KEYS = ("to", "kinds", "plain-http", "ca", "endpoint", "map", "layout", *_S3_KEYS, *policies.KEYS)
+_KEYS = ("to", "kinds", "plain-http", "ca", "endpoint", "map", "layout", "quarantine")
+_ALL_KEYS = (*_KEYS, *_S3_KEYS, *policies.KEYS)
 _REGISTRIES = {"registry", "harbor"}
 _ONLY = {"plain-http": _REGISTRIES, "ca": {*_REGISTRIES, "s3"}, "endpoint": {*_REGISTRIES, "s3"}}
 _ONLY |= {"layout": set(LAYOUTS), **{key: {"s3"} for key in _S3_KEYS}}
@@ -91,9 +92,45 @@ def read(arguments: Sequence[str]) -> tuple[Destination, ...]:
     return tuple(found)
 
 
-def parse(arguments: Sequence[str], state: Path | None = None) -> list[Target]:
-    """Return the targets that the ``--to`` arguments name: :func:`read`, then :func:`connect`."""
-    return connect(read(arguments), state)
+def parse(
+    arguments: Sequence[str], state: Path | None = None, *, quarantine: str = ""
+) -> list[Target]:
+    """Return the targets that the ``--to`` arguments name: :func:`read`, then :func:`connect`.
+
+    ``quarantine`` is where everything goes, whatever the arguments say.
+    """
+    return connect(quarantined(read(arguments), quarantine), state)
+
+
+def quarantined(destinations: Sequence[Destination], name: str) -> tuple[Destination, ...]:
+    """Return the destinations with a quarantine, or as they are; raises :class:`UsageError`."""
+    if not name:
+        return tuple(destinations)
+    try:
+        return tuple(
+            replace(
+                one, naming=replace(one.naming, quarantine=_quarantine(one.type, one.naming, name))
+            )
+            for one in destinations
+        )
+    except _Refused as refused:
+        raise UsageError(f"--quarantine: {refused.message}", hint=refused.hint) from None
+
+
+def released(destinations: Sequence[Destination]) -> tuple[Destination, ...]:
+    """Return the destinations without their quarantine: where promoted things go."""
+    return tuple(replace(one, naming=one.naming.released) for one in destinations)
+
+
+def _quarantine(type_: str, naming: Naming, name: str) -> str:
+    """Return the name of a quarantine; raise :class:`_Refused` for one that cannot be."""
+    if fault := name_fault(name):
+        raise _Refused(f"no quarantine can be called {name[:100]!r}: its name {fault}")
+    finals = [naming.released.top, *(rule.target for rule in naming.rules)]
+    if name in {one.partition("/")[0] for one in finals} or (type_, name) == ("folder", "oci"):
+        hint = "name another project (of a Harbor), or another top of a prefix"
+        raise _Refused(f"{name!r} is where other things are", hint)
+    return name
 
 
 def connect(destinations: Sequence[Destination], state: Path | None = None) -> list[Target]:
@@ -288,6 +325,12 @@ def _entry(fields: Fields, folder: Path) -> Destination:
     naming = replace(destination.naming, rules=rules, layout=layout)
     if destination.type == "harbor":
         destination, naming = policies.read(fields, destination, naming)
+    if "quarantine" in fields:
+        name = fields.text("quarantine", limit=255)
+        try:
+            naming = replace(naming, quarantine=_quarantine(destination.type, naming, name))
+        except _Refused as refused:
+            raise fields.wrong("quarantine", refused.message, refused.hint) from None
     entry = replace(
         destination,
         kinds=_kinds(fields, destination.type, layout),
@@ -297,7 +340,7 @@ def _entry(fields: Fields, folder: Path) -> Destination:
         lock=lock.read(fields.child("lock")) if "lock" in fields else UNLOCKED,
         read_back=fields.flag("read-back") if "read-back" in fields else False,
     )
-    fields.done(_KEYS)
+    fields.done(_ALL_KEYS)
     return entry
 
 

@@ -18,7 +18,19 @@ def policy_option(function: F) -> F:
     added: F = option(
         "--policy",
         type=FILE,
-        help="Policy file: whose signatures of the publishers must be on what.",
+        help="Policy file: whose signatures must be on what, and which gates it must pass.",
+    )(function)
+    return added
+
+
+def quarantine_option(function: F) -> F:
+    """Add ``--quarantine``."""
+    added: F = option(
+        "--quarantine",
+        default="",
+        metavar="NAME",
+        help="Put everything into this project (of a Harbor) or below this name, for `dray promote`"
+        " [default: what the target file says].",
     )(function)
     return added
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bundle.errors import UsageError
+from bundle import instant
+from bundle.errors import GateRefused
+from bundle.gate import assess
+from bundle.gate.assess import Assessment, Assessor
 from bundle.options import say
 from bundle.progress import counted
 from bundle.rulings import Judgement, Publishers
@@ -23,7 +26,6 @@ if TYPE_CHECKING:
 
     from bundle.artifact import Artifact, Content
     from bundle.digest import Digest
-    from bundle.errors import GateRefused
     from bundle.reader import Reader
     from bundle.upstream.check import Verdict
 
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
 class Judged:
     """What a policy says: a verdict for each artifact, patterns that match none, the refusal.
 
-    ``file`` and ``digest`` say which policy it was.
+    ``file`` and ``digest`` say which policy it was; ``assessments`` are what its gates say, of all
+    or of none.
     """
 
     file: str
@@ -40,11 +43,15 @@ class Judged:
     verdicts: Sequence[Verdict]
     idle: Sequence[str]
     refused: GateRefused | None
+    assessments: Sequence[Assessment] = ()
 
     def to_dict(self) -> dict[str, object]:
         """Return what ``--json`` prints."""
         rows = [verdict.to_dict() for verdict in self.verdicts]
-        return {"artifacts": rows, "idle": list(self.idle)}
+        body: dict[str, object] = {"artifacts": rows, "idle": list(self.idle)}
+        if self.assessments:
+            body["gates"] = [one.to_dict() for one in self.assessments]
+        return body
 
     def for_the_record(self) -> Publishers:
         """Return what goes into the receipt and the ledger."""
@@ -70,19 +77,22 @@ class Judged:
         asked = sum(v.required for v in self.verdicts)
         others = f"{len(self.verdicts) - asked} not asked for"
         say(f"policy: {good} of {counted(asked, 'artifact')} signed as required; {others}")
+        for one in self.assessments:
+            for check in one.checks:
+                say(f"{one.artifact.name}: {check.gate}: {check.result}, {check.summary}")
 
 
-def judge(path: Path, reader: Reader, artifacts: Sequence[Artifact]) -> Judged:
+def judge(
+    path: Path, reader: Reader, artifacts: Sequence[Artifact], *, gates: bool = True
+) -> Judged:
     """Apply the policy file ``path`` to ``artifacts``; raises what reading them raises.
 
-    Raises :class:`bundle.errors.UsageError` for a policy that cannot be enforced here.
+    Its gates are asked by what the artifacts carry, unless they are asked later (``gates`` false):
+    ``dray promote`` does that. Raises :class:`bundle.errors.UsageError`.
     """
     from bundle.upstream import policy as policies  # noqa: PLC0415  (yaml costs start-up time)
 
     policy = policies.load(path)
-    if policy.gates:
-        message = f"{path}: max-severity is not supported by this version"
-        raise UsageError(message, hint="take it out")
 
     def read(_artifact: Artifact, content: Content) -> bytes:
         return b"".join(reader.blob(content.digest).blocks())
@@ -91,4 +101,16 @@ def judge(path: Path, reader: Reader, artifacts: Sequence[Artifact]) -> Judged:
     verdicts = [checker.check(artifact) for artifact in artifacts]
     assert policy.digest  # noqa: S101  (it was a file)
     idle, refused = policy.idle(list(artifacts)), refusal(verdicts, str(path))
-    return Judged(path.name, policy.digest, verdicts, idle, refused)
+    found: list[Assessment] = []
+    if policy.gates and gates:
+        assessor = Assessor(policy.gates, read, instant.now())
+        assessor.believe(artifacts)
+        found = [Assessment(artifact, assessor.assess(artifact)) for artifact in artifacts]
+        refused = _both(refused, assess.refusal(found, str(path)))
+    return Judged(path.name, policy.digest, verdicts, idle, refused, found)
+
+
+def _both(one: GateRefused | None, other: GateRefused | None) -> GateRefused | None:
+    if one is None or other is None:
+        return one or other
+    return GateRefused(f"{one.message}\n{other.message}", hint=f"{one.hint}; {other.hint}")

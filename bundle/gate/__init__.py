@@ -9,4 +9,5 @@ rules.py      the gates of a policy file
 vex.py        OpenVEX: what does not affect a product
 spdx.py       licences: expressions of SPDX, and where documents state them
 judge.py      the verdicts
+assess.py     all gates over all artifacts of a bundle, and one refusal
 """

@@ -78,7 +78,12 @@ def plan(
 
 
 def projects(naming: Naming) -> tuple[str, ...]:
-    """Return the names of the projects that a target uses, that of what no rule names first."""
+    """Return the names of the projects that a target uses, that of what no rule names first.
+
+    With a quarantine that is one more: what is promoted goes on from there to the others.
+    """
+    if naming.quarantine:
+        return (naming.quarantine, *projects(naming.released))
     named = [naming.top.partition("/")[0]]
     if not naming.prefix:
         named += [rule.target.partition("/")[0] for rule in naming.rules]

@@ -171,7 +171,8 @@ def _entry(artifact: Artifact, plan: Plan, outcome: Outcome) -> Entry:
     error = outcome.failures.get(artifact.name)
     text = plain(error.message[:TEXT]) if error else ""
     pinned = plain(target.pinned(artifact))
-    return Entry(artifact, _result(artifact, outcome), label, place, replaced, text, pinned)
+    result, held_in = _result(artifact, outcome), target.quarantine
+    return Entry(artifact, result, label, place, replaced, text, pinned, held_in)
 
 
 def _result(artifact: Artifact, outcome: Outcome) -> str:

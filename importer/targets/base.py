@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bundle.manifest import Manifest
     from importer.ledger.shelf import Shelf
     from importer.targets.held import Held
+    from importer.targets.naming import Naming
 
 
 WORKERS = 3
@@ -88,6 +89,12 @@ class Unprepared:
 
     workers = WORKERS
     proves = True
+    _naming: Naming
+
+    @property
+    def quarantine(self) -> str:
+        """What stands before all names until they are promoted; empty without a quarantine."""
+        return self._naming.quarantine
 
     @property
     def notes(self) -> Sequence[str]:
@@ -120,6 +127,11 @@ class Target(Protocol):
     """How many threads may send to it at once."""
     proves: bool
     """Whether what :meth:`has` finds was hashed, by the target or here; a store's note is none."""
+
+    @property
+    def quarantine(self) -> str:
+        """What stands before all names until they are promoted; empty without a quarantine."""
+        ...
 
     @property
     def notes(self) -> Sequence[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -71,17 +71,25 @@ class Naming:
 
     ``project`` is for a whole Harbor, which has no prefix: what no rule names goes there, while a
     rule names the project too.
+
+    ``quarantine`` stands before every name: a project of a Harbor, elsewhere the top of a prefix.
     """
 
     prefix: str = ""
     rules: tuple[Rule, ...] = ()
     layout: str = ""
     project: str = ""
+    quarantine: str = ""
 
     @property
     def top(self) -> str:
         """Where everything goes that no rule names."""
-        return self.prefix or self.project
+        return _join(self.quarantine, self.prefix or self.project)
+
+    @property
+    def released(self) -> Naming:
+        """The names of what has left the quarantine."""
+        return replace(self, quarantine="")
 
     def repository(self, artifact: Artifact, host: str) -> str:
         """Return the artifact's repository at the registry ``host``.
@@ -130,7 +138,9 @@ class Naming:
         for beginning, folder in _CACHES.items():
             if artifact.kind == "model" and artifact.name.startswith(beginning):
                 address = artifact.name.removeprefix(beginning).partition(":")[0]
-                return _join(self.prefix, folder, "models--" + address.replace("/", "--"))
+                return _join(
+                    self.quarantine, self.prefix, folder, "models--" + address.replace("/", "--")
+                )
         raise UsageError(
             f"{artifact.name} is no model of NGC or Hugging Face: the cache of a NIM has no place"
             " for it",
@@ -170,7 +180,7 @@ class Naming:
                 f"{artifact.name} is no model of NGC: layout: nim has no name for it",
                 hint="send it to another target, and this one what its NIMs need",
             )
-        key = _join(self.prefix, quote(f"{address}?file={path}", safe=""))
+        key = _join(self.quarantine, self.prefix, quote(f"{address}?file={path}", safe=""))
         if len(key) > _LONGEST_KEY:
             raise UsageError(
                 f"{artifact.name}: the key of {path[:100]} is over {_LONGEST_KEY} bytes"
@@ -180,7 +190,7 @@ class Naming:
     def _name(self, artifact: Artifact) -> str:
         for rule in self.rules:
             if (name := rule.apply(artifact.repository)) is not None:
-                return _join(self.prefix, name)
+                return _join(self.quarantine, self.prefix, name)
         first, slash, rest = artifact.repository.partition("/")
         return _join(self.top, KIND_FOLDERS[artifact.kind], rest if slash else first)
 

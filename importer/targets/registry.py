@@ -46,7 +46,7 @@ class RegistryTarget(Unprepared):
         registry: Registry | None = None,
     ) -> None:
         self._naming = naming or Naming()
-        self.label = f"{host}/{self._naming.prefix}".rstrip("/")
+        self.label = f"{host}/{self._naming.top}".rstrip("/")
         self.kinds = kinds
         self.replaced: list[Replaced] = []
         self._host = host
@@ -128,7 +128,7 @@ class RegistryTarget(Unprepared):
 
     def shelf(self) -> RegistryShelf:
         """Return where copies of ledgers lie."""
-        return RegistryShelf(self._registry, self._naming.prefix)
+        return RegistryShelf(self._registry, self._naming.top)
 
     def close(self) -> None:
         """Let connections go."""

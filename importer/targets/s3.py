@@ -51,13 +51,13 @@ class S3(Unprepared):
         read_back: bool = False,
     ) -> None:
         self._naming = naming or Naming()
-        self.label = f"s3://{store.bucket}/{self._naming.prefix}".rstrip("/")
+        self.label = f"s3://{store.bucket}/{self._naming.top}".rstrip("/")
         self.kinds = kinds
         self.replaced: list[Replaced] = []
         self.proves = self._reads_back = read_back
         self._bucket = Bucket(store)
         self._uploads = Uploads(self._bucket, Journal(state))
-        self._preflight = Preflight(self._bucket, self._naming.prefix)
+        self._preflight = Preflight(self._bucket, self._naming.top)
         self._keeper = Keeper(self._bucket, self._preflight)
         self._there: dict[tuple[str, Digest], Seen] = {}
         self._proved: set[tuple[str, Digest]] = set()
@@ -166,7 +166,7 @@ class S3(Unprepared):
     def _listed(self, artifact: Artifact) -> Callable[[str], str]:
         """Return how the sums call a file: from the folder that they lie in, or from the prefix."""
         folder = f"{self._naming.sums(artifact).rpartition('/')[0]}/".lstrip("/")
-        prefix = f"{self._naming.prefix}/".lstrip("/")
+        prefix = f"{self._naming.top}/".lstrip("/")
 
         def name(path: str) -> str:
             key = self._naming.key(artifact, path)
@@ -193,7 +193,7 @@ class S3(Unprepared):
 
     def shelf(self) -> BucketShelf:
         """Return where copies of ledgers lie."""
-        return BucketShelf(self._bucket, self._naming.prefix)
+        return BucketShelf(self._bucket, self._naming.top)
 
     def close(self) -> None:
         """Let connections go."""

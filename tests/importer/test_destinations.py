@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -47,6 +49,45 @@ def read(text: str) -> Destination:
 )
 def test_each_form_is_understood(text: str, expected: Destination) -> None:
     assert read(text) == expected
+
+
+@pytest.mark.parametrize("type_", ["harbor://h/ngc", "registry://h/ngc", "s3://bucket/ngc", "here"])
+def test_a_quarantine_stands_before_every_name(type_: str) -> None:
+    (made,) = destinations.quarantined(destinations.read([type_]), "quarantine")
+    image = Artifact(
+        "image", "nvcr.io/nvidia/cuda:1", "nvcr.io/nvidia/cuda", "1", Digest.of(b""), ()
+    )
+    final = made.naming.released
+    assert made.naming.repository(image, "h") == f"quarantine/{final.repository(image, 'h')}"
+    assert destinations.released([made]) == destinations.read([type_])
+    rules = replace(made.naming, rules=(Rule("nvcr.io/nvidia", "gpu"),))
+    assert rules.repository(image, "h") == f"quarantine/{rules.released.repository(image, 'h')}"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "message"),
+    [
+        ("harbor://h/ngc", "ngc", "'ngc' is where other things are"),
+        ("harbor://h", "ngc", "'ngc' is where other things are"),
+        ("here", "oci", "'oci' is where other things are"),
+        ("s3://bucket/a/b", "a", "'a' is where other things are"),
+        ("harbor://h/ngc", "Quarantine", "no quarantine can be called 'Quarantine'"),
+        ("registry://h/ngc", "a/b", "no quarantine can be called 'a/b'"),
+        ("here", "..", "no quarantine can be called '..'"),
+    ],
+)
+def test_a_quarantine_that_would_be_none_is_refused(text: str, name: str, message: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
+        destinations.quarantined(destinations.read([text]), name)
+
+
+def test_a_target_file_may_name_the_quarantine(tmp_path: Path) -> None:
+    path = tmp_path / "target.yaml"
+    path.write_text("apiVersion: dray/v1\ntargets:\n- {to: harbor://h/ngc, quarantine: hold}\n")
+    assert read(str(path)).naming == Naming("ngc", quarantine="hold")
+    path.write_text("apiVersion: dray/v1\ntargets:\n- {to: harbor://h/ngc, quarantine: ngc}\n")
+    with pytest.raises(UsageError, match=r"target.yaml:3:.*is where other things are"):
+        read(str(path))
 
 
 def test_nothing_said_is_the_warehouse() -> None:

@@ -162,14 +162,31 @@ def test_only_what_is_imported_must_be_signed(bundle: Bundle, tmp_path: Path) ->
     assert "nothing here is called *" in answer.err
 
 
-def test_a_policy_that_asks_what_is_not_enforced_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+def test_the_gates_of_a_policy_refuse_what_has_no_report(bundle: Bundle, tmp_path: Path) -> None:
     made = policy(tmp_path)
     made.write_text(made.read_text() + "max-severity: high\n")
     answer = dray(
         "verify", "--trust", bundle.trust, "--policy", made, bundle.folder, folder=tmp_path
     )
-    assert answer.code == 2
-    assert "max-severity" in answer.err
+    assert answer.code == 7
+    assert f"  {CUDA}\n    severity: no report\n" in answer.err
+    assert f"  {TORCH}\n    severity: no report\n" in answer.err
+    loaded = dray(
+        "import", "--trust", bundle.trust, "--policy", made, bundle.folder, folder=tmp_path
+    )
+    assert loaded.code == 7
+    assert not (tmp_path / "warehouse").exists()
+
+
+def test_in_a_quarantine_the_gates_are_asked_later(bundle: Bundle, tmp_path: Path) -> None:
+    made = policy(tmp_path)
+    made.write_text(made.read_text() + "max-severity: high\n")
+    asked = ("import", "--trust", bundle.trust, "--policy", made, bundle.folder)
+    done = dray(*asked, "--quarantine", "quarantine", folder=tmp_path)
+    assert done.code == 0, done
+    assert "-> oci:warehouse/oci:quarantine/nvidia/cuda:12.6" in done.out
+    wrong = policy(tmp_path, TORCH)
+    assert dray(*asked[:4], wrong, bundle.folder, "--quarantine", "q", folder=tmp_path).code == 7
 
 
 def test_a_signature_that_was_damaged_on_the_way_is_found_as_damage(

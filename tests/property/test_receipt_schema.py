@@ -14,6 +14,10 @@ import schemas
 from bundle import dsse, receipt
 from bundle.decode import dump_json
 from bundle.errors import DrayError, NotTrusted
+from bundle.gate.finding import SEVERITIES, Finding
+from bundle.gate.judge import RESULTS as VERDICTS
+from bundle.gate.judge import Check, Excused
+from bundle.promotion import Promotion, Ruling
 from bundle.receipt import HELD, RESULTS, Bundle, Entry, Receipt, Verified
 from bundle.rulings import OUTCOMES, RULE, Ending, Judgement, Publishers
 from bundle.scanned import Row, Scanned
@@ -35,7 +39,7 @@ WHEN = st.datetimes(datetime(2000, 1, 1), datetime(2999, 12, 31)).map(
 COUNTS = st.integers(0, 2**53 - 1)
 WORDS = st.text(st.characters(codec="utf-8"), max_size=12)
 BEYOND_SCHEMAS = re.compile(
-    r"is not what the artifacts say|is a refusal, and|names one twice|no such day"
+    r"is not what the (artifacts|gates) say|is a refusal, and|names one twice|no such day"
     r"|two sizes|upper and lower case|root is not among|has tags|without a path"
     r"|both a file and a folder|normal form C|900 bytes|no such"
 )
@@ -51,7 +55,8 @@ def entries(draw: st.DrawFn, name: str) -> Entry:
     target, place = (draw(WORDS.filter(bool)) if here else "" for _ in range(2))
     replaced = draw(st.lists(st.tuples(WORDS, WORDS), max_size=2))
     pinned = draw(WORDS) if target else ""
-    return Entry(artifact, result, target, place, tuple(replaced), draw(WORDS), pinned)
+    quarantine = draw(st.sampled_from(["", "quarantine", "a-b"]))
+    return Entry(artifact, result, target, place, tuple(replaced), draw(WORDS), pinned, quarantine)
 
 
 @st.composite
@@ -68,6 +73,32 @@ def publishers(draw: st.DrawFn) -> Publishers:
     )
     rows = draw(st.lists(judgement, max_size=2))
     return Publishers(draw(WORDS), draw(DIGESTS), tuple(rows), tuple(draw(st.lists(WORDS))))
+
+
+SEVERAL = st.lists(WORDS, max_size=2).map(tuple)
+FINDINGS = st.builds(
+    Finding, WORDS, st.sampled_from(SEVERITIES), *[WORDS] * 5, st.lists(WORDS).map(tuple)
+)
+CHECKS = st.builds(
+    Check,
+    st.sampled_from(["signature", "severity", "licenses", "other"]),
+    st.sampled_from(VERDICTS),
+    WORDS,
+    SEVERAL,
+    st.lists(st.builds(Excused, FINDINGS, WORDS, WORDS), max_size=2).map(tuple),
+    SEVERAL,
+)
+PROMOTIONS = st.builds(
+    Promotion,
+    DIGESTS,
+    WORDS,
+    DIGESTS,
+    st.lists(st.builds(Ruling, WORDS, st.lists(CHECKS, max_size=2).map(tuple)), max_size=2).map(
+        tuple
+    ),
+    SEVERAL,
+    WORDS,
+)
 
 
 @st.composite
@@ -130,6 +161,7 @@ def receipts(draw: st.DrawFn) -> Receipt:
         publishers=draw(st.none() | publishers()),
         ending=draw(st.none() | endings(may_refuse=may_refuse)),
         scan=draw(st.none() | scans()),
+        promotion=draw(st.none() | PROMOTIONS),
     )
 
 
