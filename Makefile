@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DRAY_PYTEST ?=
 
-.PHONY: demo test dev check lint fix docs bench fuzz-long sabotage clean
+.PHONY: demo test harbor dev check lint fix docs bench fuzz-long sabotage clean
 
 demo: $(VENV)/.runtime        ## the whole way across the gap, on this machine, in under a minute
 	@$(BIN)/python -m fixtures.demo
@@ -15,6 +15,11 @@ test: $(VENV)/.dev            ## everything: lint, types, unit, property, refusa
 
 faults-long: $(VENV)/.dev     ## the whole way over sixty bad lines; DRAY_FAULT_SEED=1-60 says which
 	DRAY_FAULT_SEED=$${DRAY_FAULT_SEED:-1-60} $(BIN)/python -m pytest -q -n 2 tests/e2e/test_faults_at_random.py
+
+harbor: $(VENV)/.dev          ## the tests of Harbor against a real one: HARBOR_URL, HARBOR_USER, HARBOR_PASSWORD, HARBOR_CA
+	@: "$${HARBOR_URL:?names the real Harbor}" "$${HARBOR_USER:?and its administrator}" "$${HARBOR_PASSWORD:?and the password}"
+	$(BIN)/python -m pytest -q -rs -k "harbor or Harbor" tests/importer/harbor tests/fixtures/test_harbor.py \
+		tests/contract/test_target.py tests/contract/test_shelf.py tests/e2e/test_harbor_clients.py
 
 check: $(VENV)/.dev lint      ## what a commit must pass, without servers
 	$(BIN)/python -m pytest -q -n 2 -m "not server" $(DRAY_PYTEST)

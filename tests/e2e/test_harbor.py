@@ -13,7 +13,6 @@ import pytest
 import requests
 
 from fixtures.signatures import referrer, signature, signature_tag
-from tests.e2e.foreign import run
 from tests.servers.tokens import basic
 
 if TYPE_CHECKING:
@@ -111,20 +110,6 @@ def test_an_import_that_is_killed_goes_on_and_tags_come_last(
         ]
         assert len(closed) == len(set(closed))
     assert killed >= 2
-
-
-def test_what_arrives_is_what_clients_of_others_take(job: Job, tmp_path: Path) -> None:
-    said = job.desk.load(job.bundle, f"harbor://{job.harbor.host}").json
-    assert len(said["published"]) == 2
-    host, login = job.harbor.host, f"{job.robot.username}:{job.robot.password}"
-    image = f"{host}/{job.repository}:1.0"
-    options = ("--insecure-policy", "copy", "--all", "--preserve-digests")
-    plain = ("--src-tls-verify=false", "--src-creds", login)
-    run("skopeo", *options, *plain, f"docker://{image}", f"oci:{tmp_path}/layout:x")
-    run("crane", "validate", "--insecure", "--remote", image)
-    chart = f"oci://{host}/ngc/charts/nvidia/cloud-native-charts/gpu-operator"
-    run("helm", "pull", chart, "--version", "v26.7.0", "--plain-http", "-d", tmp_path)
-    assert (tmp_path / "gpu-operator-v26.7.0.tgz").exists()
 
 
 def test_signatures_are_accessories_and_labels_name_the_bundle(job: Job) -> None:

@@ -53,3 +53,12 @@ def test_loopback_may_be_reached(host: str) -> None:
 @pytest.mark.parametrize("host", ["10.0.0.1", "169.254.169.254", "0.0.0.1", "fe80::1%lo", "a.b"])
 def test_nothing_else_may_be_reached(host: str) -> None:
     assert not isolation.is_loopback(host)
+
+
+def test_the_harbor_that_a_person_names_may_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isolation.named("localhost") >= {"localhost", "127.0.0.1"}
+    assert isolation.named("harbor.example") == {"harbor.example"}
+    monkeypatch.setattr(isolation, "allowed", {"harbor.example", DOCUMENTATION})
+    assert isolation.is_open(DOCUMENTATION)
+    assert isolation.is_open("harbor.example")
+    assert not isolation.is_open("registry.example")

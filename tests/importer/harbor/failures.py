@@ -94,6 +94,25 @@ class Stage:
                 return dray(*words, *options, folder=self.folder)
             return dray(*words, self.targets(), folder=self.folder)
 
+    def sent(self) -> int:
+        """Return how many requests were made so far, where that is known."""
+        return len(self.harbor.emulator.requests) if self.harbor.emulator else 0
+
+    def written(self, before: int) -> list[str]:
+        """Return the requests since then that would have changed something of a project."""
+        if self.harbor.emulator is None:
+            return []
+        return [
+            f"{entry.method} {entry.path}"
+            for entry in self.harbor.emulator.requests[before:]
+            if entry.method not in {"GET", "HEAD"} and entry.path.startswith("/v2/")
+        ]
+
+    def recover(self) -> None:
+        """Let the Harbor be well again."""
+        if self.harbor.emulator:
+            self.harbor.emulator.reset()
+
     def digest(self) -> Digest | None:
         """Return what the image's tag points at, as Harbor's API says."""
         found = self.harbor.client().artifacts.get(f"{self.project}/{IMAGE}", TAG)
@@ -149,8 +168,13 @@ def setting(name: str, value: Any) -> Callable[[Stage], object]:
 
 
 def metadata(**found: str) -> Callable[[Stage], object]:
-    """Return what sets metadata of the project."""
-    return lambda stage: stage.there.metadata.update(found)
+    """Return what goes to a project with this metadata."""
+
+    def provoke(stage: Stage) -> None:
+        stage.project = stage.harbor.project({"public": "false", **found})
+        stage.log_in()
+
+    return provoke
 
 
 def proxied(stage: Stage) -> None:
@@ -160,7 +184,7 @@ def proxied(stage: Stage) -> None:
 
 def renewed(stage: Stage) -> None:
     """Name a project that is not there."""
-    stage.project = f"new-{stage.project}"
+    stage.project = stage.harbor.name()
 
 
 def imported(stage: Stage) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bundle.credentials import Credentials
 from fixtures.harbor import Account
+from importer.harbor import robots
 from tests.importer.harbor.failures import (
     IMAGE,
     SECRET,
@@ -94,9 +95,12 @@ def other_project(stage: Stage) -> None:
 
 def half_a_robot(stage: Stage) -> None:
     """Log in as a robot of the system that may push: that brings no pull."""
-    robot = stage.world.robot(f"half-{stage.project}", PUSH, READ, project=stage.project)
-    robot.level = "system"
-    stage.log_in(Credentials(robot.name, robot.secret))
+    wanted = robots.body([stage.project], name=stage.harbor.name(), days=1)
+    access = [{"resource": resource, "action": action} for resource, action in (PUSH, READ)]
+    permission = {"kind": "project", "namespace": stage.project, "access": access}
+    wanted |= {"level": "system", "permissions": [permission]}
+    made = robots.create(stage.harbor.client().api, wanted)
+    stage.log_in(stage.harbor.login(made))
 
 
 def taken(stage: Stage) -> None:
@@ -107,13 +111,18 @@ def taken(stage: Stage) -> None:
 
 
 def short_of_room(stage: Stage) -> None:
-    stage.there.limit = 100
+    stage.project = stage.harbor.project(limit=100)
+    stage.log_in()
 
 
 def small_quota(stage: Stage) -> None:
     stage.log_in(stage.harbor.admin)
-    stage.project = f"{stage.project}-new"
+    renewed(stage)
     stage.lines["quota"] = "1kB"
+
+
+def retained(stage: Stage) -> None:
+    stage.there.metadata["retention_id"] = "7"
 
 
 def existing_robot(stage: Stage) -> None:
@@ -220,7 +229,7 @@ BEFORE = (
     Row("init: a robot that no Harbor takes", "1.5", lambda _stage: None, 2,
         "no robot can be called 'a\\+b'", "", command=(*INIT, "--name", "a+b")),
     Row("pulls that are blocked, and a robot that cannot look otherwise", "1.7",
-        steps(as_robot(READ, PUSH, PULL), metadata(prevent_vul="true")), 6,
+        steps(metadata(prevent_vul="true"), as_robot(READ, PUSH, PULL)), 6,
         "blocks pulls by its policy, and robot.* may not read its artifacts",
         f"the {_WHO} of .* has to give it artifact:read"),
     # 1.8 rules
@@ -232,10 +241,10 @@ NOTES = (
         "note: .* is Harbor v2.9.1, which is no longer maintained"),
     Row("a jobservice that is down", "1.1", setting("unhealthy", {"jobservice"}), 0, "^loaded "),
     Row("a project that is made", "1.4", steps(as_admin, renewed), 0,
-        "note: the project new-.* will be created, private"),
+        "note: the project .* will be created, private"),
     Row("a hidden project that is made", "1.4",
         steps(as_creator, renewed, setting("hides_projects", True)), 0,
-        "note: .* does not tell robot.* of new-"),
+        "note: .* does not tell robot.* of dray-test-"),
     Row("a robot with no more than two rights", "1.5",
         as_robot(READ, PUSH, PULL), 0,
         "note: the quota of .* may not be read"),
@@ -250,7 +259,7 @@ NOTES = (
         metadata(enable_content_trust_cosign="true"), 0,
         "note: .* blocks pulls of images without a signature by cosign"),
     Row("a retention policy", "1.8",
-        metadata(retention_id="7"), 0,
+        retained, 0,
         "note: .* has a retention policy"),
     Row("a layer that the registry's S3 does not hold", "1.9", setting("storage", "s3"), 0,
         "note: .* keeps blobs in S3: with its default chunksize"),

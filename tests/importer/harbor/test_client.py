@@ -62,7 +62,7 @@ def test_it_says_who_it_is_and_how_it_is(admin: Harbor) -> None:
 
 
 def test_a_project_is_made_once(harbor: HarborServer, admin: Harbor) -> None:
-    name = f"t{uuid.uuid4().hex[:12]}"
+    name = harbor.name()
     assert not admin.projects.exists(name)
     assert admin.projects.get(name) is None
     assert admin.projects.create(name, {"public": "false", "auto_scan": "true"}, 1 << 30)
@@ -78,6 +78,7 @@ def test_a_project_is_made_once(harbor: HarborServer, admin: Harbor) -> None:
 
 def test_a_project_of_digits_is_found_by_its_name(harbor: HarborServer, admin: Harbor) -> None:
     name = str(uuid.uuid4().int)[:12]
+    harbor.others.append(name)
     assert admin.projects.create(name, {"public": "false"})
     found = admin.projects.get(name)
     assert found

@@ -135,7 +135,7 @@ def test_the_oldest_version(
 def test_a_missing_project_is_made_private_by_those_who_may(
     harbor: HarborServer, make: Make, image: Artifact, shelf: Shelf
 ) -> None:
-    name = f"t{uuid.uuid4().hex[:12]}"
+    name = harbor.name()
     target = make(name, metadata={"public": "false", "auto_scan": "true"})
     target.check()
     notes = target.preflight(wants(target, image))
@@ -187,7 +187,7 @@ def test_a_missing_project_that_only_administrators_make(
 def test_a_robot_that_may_create_projects(
     harbor: HarborServer, make: Make, image: Artifact, shelf: Shelf
 ) -> None:
-    name = f"t{uuid.uuid4().hex[:12]}"
+    name = harbor.name()
     robot = harbor.robot([name], creates=True)
     target = make(name, robot)
     target.check()
@@ -201,12 +201,26 @@ def test_a_robot_that_may_not_create_projects_hears_it_from_harbor(
     harbor: HarborServer, make: Make, image: Artifact
 ) -> None:
     robot = harbor.robot([harbor.project(), harbor.project()])
-    target = make("no-such", robot)
+    harbor.emulated.world.creation = "adminonly"
+    target = make(harbor.name(), robot)
     target.check()
     target.preflight(wants(target, image))
-    with pytest.raises(TargetError, match="403 FORBIDDEN: Only system level robot") as caught:
+    with pytest.raises(TargetError, match="403 FORBIDDEN: Only system admin can") as caught:
         target.prepare(Bundle())  # type: ignore[arg-type]
     assert "has to create the project" in caught.value.hint
+
+
+def test_a_project_that_was_made_and_may_not_be_pushed_to_is_said(
+    harbor: HarborServer, make: Make, image: Artifact
+) -> None:
+    name = harbor.name()
+    robot = harbor.robot([harbor.project(), harbor.project()])
+    target = make(name, robot)
+    target.check()
+    target.preflight(wants(target, image))
+    with pytest.raises(TargetError, match=f"{name} of .* was created, and .* may not push") as told:
+        target.prepare(Bundle())  # type: ignore[arg-type]
+    assert "has to give" in told.value.hint
 
 
 def test_a_project_that_may_not_be_read(harbor: HarborServer, make: Make, image: Artifact) -> None:
