@@ -1,12 +1,16 @@
 """Takes each check out of a copy of the tree, one at a time, and demands that a test goes red.
 
-``python -m tests.sabotage [--only TEXT] [--jobs N]``. The baseline, the same tests over the code as
-it is, must be green first. What survives is a hole in the tests, and the exit code is 1.
+``python -m tests.sabotage [--only TEXT]... [--jobs N]``. The baseline, the same tests over the code
+as it is, must be green first. What survives is a hole in the tests, and the exit code is 1.
+
+The test that noticed a check last time (in ``.cache/sabotage.json``) runs first, then the check's
+own tests and its module's, and the table of refusals only when all of them are green.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -15,6 +19,7 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from tests.sabotage.checks import CHECKS
@@ -26,65 +31,110 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("schemas", "bundle", "bundler", "importer", "fixtures", "tests", "docs")
+FILES = ("pyproject.toml", "README.md", "Makefile")
 ALWAYS = ("tests/refusals",)
-SECONDS = 900
+SEEN = ROOT / ".cache" / "sabotage.json"
+SECONDS = 1800
+NOTHING_RAN = (4, 5)
+"""Exit codes of pytest when a test is gone, or none was chosen."""
 
 
 def main() -> None:
     """Run the baseline, then every sabotage; print a line for each."""
     parser = argparse.ArgumentParser(prog="python -m tests.sabotage", description=__doc__)
-    parser.add_argument("--only", default="", help="Only checks whose file or text has this.")
+    parser.add_argument("--only", action="append", help="Only checks whose file or text has this.")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     arguments = parser.parse_args()
-    chosen = [check for check in CHECKS if arguments.only in f"{check.file}: {check.what}"]
-    everything = dict.fromkeys(path for check in chosen for path in tests_of(check))
-    red = run(None, list(everything))
-    if red:
-        sys.exit(f"the baseline is red: {red}")
-    sys.stdout.write(f"baseline: green; {len(chosen)} checks to take out\n")
-    with ThreadPoolExecutor(arguments.jobs) as pool:
-        survivors = list(pool.map(one, chosen)).count("")
+    chosen = [check for check in CHECKS if wanted(check, arguments.only or [""])]
+    with tempfile.TemporaryDirectory(prefix="dray-sabotage-") as folder:
+        copies: SimpleQueue[Path] = SimpleQueue()
+        for number in range(arguments.jobs):
+            copies.put(copied(Path(folder) / str(number)))
+        survivors = every(chosen, copies, arguments.jobs)
     sys.stdout.write(f"{len(chosen) - survivors} of {len(chosen)} were noticed\n")
     sys.exit(1 if survivors else 0)
 
 
-def one(check: Sabotage) -> str:
+def wanted(check: Sabotage, texts: Sequence[str]) -> bool:
+    """Say whether one of the texts stands in a check's line."""
+    return any(text in f"{check.file}: {check.what}" for text in texts)
+
+
+def copied(copy: Path) -> Path:
+    """Make a copy of the tree."""
+    for part in PARTS:
+        shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in FILES:
+        shutil.copy(ROOT / file, copy / file)
+    return copy
+
+
+def every(chosen: Sequence[Sabotage], copies: SimpleQueue[Path], jobs: int) -> int:
+    """Run the baseline and all of it; return how many survived."""
+    everything = dict.fromkeys(path for check in chosen for path in (*tests_of(check), *ALWAYS))
+    copy = copies.get()
+    if red := run(copy, list(everything)):
+        sys.exit(f"the baseline is red: {red}")
+    copies.put(copy)
+    sys.stdout.write(f"baseline: green; {len(chosen)} checks to take out\n")
+    sys.stdout.flush()
+    seen = json.loads(SEEN.read_text()) if SEEN.exists() else {}
+    with ThreadPoolExecutor(jobs) as pool:
+        found = list(pool.map(lambda check: one(check, copies, seen), chosen))
+    SEEN.parent.mkdir(exist_ok=True)
+    SEEN.write_text(json.dumps(seen, indent=1, sort_keys=True))
+    return found.count("")
+
+
+def one(check: Sabotage, copies: SimpleQueue[Path], seen: dict[str, str]) -> str:
     """Return the first test that goes red without a check, and say so."""
-    red = run(check, tests_of(check))
+    copy = copies.get()
+    path = copy / check.file
+    whole = path.read_bytes()
+    change(path, check.applied(whole.decode()).encode())
+    try:
+        stages = [[seen[check.name]]] if check.name in seen else []
+        stages += [tests_of(check), list(ALWAYS)]
+        red = next(filter(None, (run(copy, stage) for stage in stages if stage)), "")
+    finally:
+        change(path, whole)
+        copies.put(copy)
+    seen.pop(check.name, None)
+    if red.startswith("tests/"):
+        seen[check.name] = red
     sys.stdout.write(f"{'noticed ' if red else 'SURVIVED'}  {check.name}  {red}\n")
     sys.stdout.flush()
     return red
 
 
+def change(path: Path, source: bytes) -> None:
+    """Write a module, and forget what was compiled of it: its time and size may be the same."""
+    path.write_bytes(source)
+    for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
+        compiled.unlink()
+
+
 def tests_of(check: Sabotage) -> list[str]:
-    """Return what to run: the check's own tests, its module's, then the table of refusals."""
+    """Return what to run first: the check's own tests, then its module's."""
     module = Path(check.file)
     own = ROOT / "tests" / module.parent
     found = sorted(own.glob(f"test_{module.stem}*.py"))
-    return [*check.tests, *(str(path.relative_to(ROOT)) for path in found), *ALWAYS]
+    return [*check.tests, *(str(path.relative_to(ROOT)) for path in found)]
 
 
-def run(check: Sabotage | None, paths: Sequence[str]) -> str:
+def run(copy: Path, paths: Sequence[str]) -> str:
     """Run tests over a copy of the tree, and return the one that failed, or nothing."""
-    with tempfile.TemporaryDirectory(prefix="dray-sabotage-") as folder:
-        copy = Path(folder)
-        for part in PARTS:
-            shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
-        for file in ("pyproject.toml", "README.md", "Makefile"):
-            shutil.copy(ROOT / file, copy / file)
-        if check:
-            check.apply(copy)
-        options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--no-header", "-m"]
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", *options, "not server", *paths],
-            cwd=copy,
-            env={**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=SECONDS,
-        )
-    if done.returncode == 0:
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--no-header", "-m"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, "not server", *paths],
+        cwd=copy,
+        env={**os.environ, "PYTHONPATH": str(copy)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+    )
+    if not done.returncode or done.returncode in NOTHING_RAN:
         return ""
     failed = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
     return failed[1] if failed else f"exit code {done.returncode}"

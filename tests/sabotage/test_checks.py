@@ -20,6 +20,10 @@ def test_each_check_stands_in_the_code_once_and_can_be_taken_out(check: Sabotage
     compile(changed, check.file, "exec")
 
 
+def test_the_tests_of_each_check_are_there() -> None:
+    assert [path for check in CHECKS for path in check.tests if not (ROOT / path).exists()] == []
+
+
 def test_there_are_enough_of_them_on_both_sides_of_the_format() -> None:
     assert len({check.name for check in CHECKS}) == len(CHECKS) >= 40
     assert {check.file.split("/")[0] for check in CHECKS} == {"bundle", "importer"}
