@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from functools import partial
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from bundle import refusals
 from bundle.auth import Authority, RegistryAccess
 from bundle.decode import parse_json
 from bundle.errors import NotFound, SourceError, TransferError
-from bundle.hosts import is_url, origin
+from bundle.hosts import joined, origin
 from bundle.http import Interrupted
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _PATIENCE = 3
+_LIST = 32 << 20
+"""Bytes that all pages of a list may have: a million tags."""
 PULL, PUSH = "pull", "pull,push"
 
 
@@ -110,10 +112,14 @@ class Api:
 
     def pages(self, repository: str, rest: str, query: str = "") -> Iterator[dict[str, object]]:
         """Yield the pages of a list; its next links stay on the host and on the list."""
-        where, seen = f"{self.host}/{repository}/{rest}", set[str]()
+        where, seen, size = f"{self.host}/{repository}/{rest}", set[str](), 0
         while query not in seen and len(seen) < 10_000:
             seen.add(query)
             answer = self.call("GET", repository, f"{rest}?{query}" if query else rest, rest)
+            size += len(answer.body)
+            if size > _LIST:
+                msg = f"{where} is longer than {_LIST} bytes"
+                raise self.http.error(msg, hint="a list as long as that is no list of one thing")
             yield self.document(answer, where)
             following = self._next(answer, self.url(repository, rest))
             if following is None:
@@ -177,8 +183,8 @@ class Api:
         match = re.search(r'<([^<>]{1,4096})>\s*;[^,]*\brel="?next\b', link)
         if not match:
             return None
-        target = urljoin(here, match[1])
-        same = is_url(target) and origin(target) == origin(here)
+        target = joined(here, match[1])
+        same = origin(target) == origin(here)
         if not same or urlsplit(target).path != urlsplit(here).path:
             msg = f"{self.host} continues a list elsewhere than under {urlsplit(here).path}"
             raise self.http.error(msg)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from bundle.errors import UsageError
 
@@ -140,6 +140,18 @@ def is_url(text: str) -> bool:
         return False
     plain = not re.search(r"[\x00-\x20\x7f]", text)
     return parts.scheme in _PORTS and bool(parts.hostname) and "@" not in parts.netloc and plain
+
+
+def joined(base: str, reference: str) -> str:
+    """Return the URL that a server's ``reference`` leads to from ``base``; nothing if it is none.
+
+    Source: RFC 3986, section 5.
+    """
+    try:
+        target = urljoin(base, reference)
+    except ValueError:  # a bracket that nobody closes
+        return ""
+    return target if is_url(target) else ""
 
 
 def redact(url: str) -> str:

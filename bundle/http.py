@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Protocol, TypeVar
-from urllib.parse import urljoin
 
 from bundle import __version__, hosts
 from bundle.errors import SourceError, TransferError
@@ -293,8 +292,8 @@ class Http:
         raise self.error(msg)
 
     def _redirected(self, answer: Answer) -> str:
-        target = urljoin(answer.url, answer.headers.get("Location", ""))
-        if not hosts.is_url(target) or target == answer.url:
+        target = hosts.joined(answer.url, answer.headers.get("Location", ""))
+        if target in {"", answer.url}:
             msg = f"{redact(answer.url)} redirects to nowhere"
             raise self.error(msg)
         if answer.url.startswith("https:") and target.startswith("http:"):

@@ -87,7 +87,7 @@ class Registry(oras.provider.Registry):  # type: ignore[misc]  # oras has no typ
         answer = self._ask("HEAD", repository, reference, ok=(200, 302, 307, 400, 405, 501))
         kind, size = _media_type(answer), answer.headers.get("Content-Length", "")
         digest = answer.headers.get("Docker-Content-Digest", "")
-        plain = size.isascii() and size.isdigit() and 0 < int(size[:19]) <= MANIFEST_LIMIT
+        plain = re.fullmatch(r"[0-9]{1,12}", size) and 0 < int(size) <= MANIFEST_LIMIT
         if answer.status != 200 or kind not in MANIFEST_TYPES or not plain or not is_digest(digest):
             return self.manifest(repository, reference)[0]
         self.api.worked(repository)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urljoin, urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from bundle.api import PUSH
 from bundle.chunked import ChunkedUpload, Refused, TooLarge
 from bundle.digest import is_digest
 from bundle.errors import PartlyDone, TransferError
-from bundle.hosts import is_url, origin, redact
+from bundle.hosts import joined, origin, redact
 from bundle.http import Body, Interrupted, backoff
 from bundle.sessions import NoSessions, Session
 
@@ -222,9 +222,9 @@ class Uploads:
 
     def location(self, answer: Response) -> str:
         """Return where an answer says that the upload goes on."""
-        target = urljoin(answer.url, answer.headers.get("Location", ""))
+        target = joined(answer.url, answer.headers.get("Location", ""))
         ours, theirs = urlsplit(answer.url), urlsplit(target)
-        if not is_url(target) or target == answer.url:
+        if target in {"", answer.url}:
             msg = f"{redact(answer.url)} begins an upload and does not say where"
             raise self.http.error(msg)
         if ours.scheme == "https" and theirs.scheme == "http":
@@ -237,7 +237,7 @@ class Uploads:
 
     def following(self, answer: Response) -> str:
         """Return where an upload goes on after an answer, which need not say so again."""
-        target = urljoin(answer.url, answer.headers.get("Location", ""))
+        target = joined(answer.url, answer.headers.get("Location", ""))
         return answer.url if target == answer.url else self.location(answer)
 
     def access(self, repository: str, url: str, digest: Digest) -> RegistryAccess | None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urljoin
 
 from bundle.decode import parse_json
 from bundle.digest import BLOCK, Digest
 from bundle.errors import NotFound, SourceError
-from bundle.hosts import origin
+from bundle.hosts import joined, origin
 from bundle.whole import Unranged
 from bundler.sources.address import contact
 from bundler.sources.ngc_api import StatusError
@@ -78,7 +77,7 @@ def _url(api: NgcApi, item: Item) -> str:
     url = body.get("url")
     if not isinstance(url, str) or not url:
         raise SourceError(f"NGC does not give the URL of the signature of {item}")
-    return urljoin(api.url("/"), url)
+    return joined(api.url("/"), url)
 
 
 def _download(api: NgcApi, url: str, item: Item) -> bytes:

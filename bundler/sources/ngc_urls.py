@@ -6,10 +6,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urljoin
+from urllib.parse import quote
 
 from bundle.errors import SourceError
-from bundle.hosts import origin
+from bundle.hosts import joined, origin
 from bundle.http import REDIRECTS
 from bundle.whole import Whole
 from bundler.sources.address import contact
@@ -151,7 +151,7 @@ def _download(api: NgcApi, item: Item, path: str, digest: Digest | None) -> _Dow
             f"{what} is another file now than when it was locked: {now}, not {digest}",
             hint="look at what changed, then lock anew: dray lock --update",
         )
-    absolute = urljoin(api.url("/"), url)
+    absolute = joined(api.url("/"), url)
     if origin(absolute) == origin(api.url("/")):
         return _Download(absolute, api.access(item, scoped=False), api.authorization.headers)
     return _Download(contact(api.http, absolute), Signed(what))
@@ -183,7 +183,7 @@ def _by_redirect(api: NgcApi, item: Item, path: str, refused: StatusError) -> _D
     ok = {206, *REDIRECTS}
     sent = {"Range": "bytes=0-0", **headers}
     answer = api.http.request("GET", url, headers=sent, ok=ok, access=first)
-    target = urljoin(url, answer.headers.get("Location", ""))
+    target = joined(url, answer.headers.get("Location", ""))
     if answer.status == 206 or origin(target) == origin(url):  # it hands the file out itself
         return _Download(url, first, headers)
     return _Download(contact(api.http, target), Signed(f"{path} of {item}"))

@@ -65,7 +65,8 @@ def test_a_redirect_in_a_circle_ends(http: Http, server: Faulty) -> None:
 
 
 @pytest.mark.parametrize(
-    "location", ["", "file:///etc/passwd", "ftp://x/", "http://", "http://u@h/"]
+    "location",
+    ["", "file:///etc/passwd", "ftp://x/", "http://", "http://u@h/", "//[", "http://h:99999/"],
 )
 def test_a_redirect_to_nowhere_is_refused(http: Http, server: Faulty, location: str) -> None:
     server.answers(Reply(302, headers={"Location": location}))

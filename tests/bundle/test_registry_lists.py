@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bundle import api
 from bundle.digest import Descriptor, Digest
 from bundle.errors import SourceError
 from tests.bundle.faulty import Asked, Faulty, Reply
@@ -35,6 +36,8 @@ def test_tags_come_from_all_pages(low: Registry, server: Faulty, *, absolute: bo
     [
         ("<https://evil.test/v2/team/app/tags/list?last=a>; rel=next", "elsewhere"),
         ("</v2/other/tags/list?last=a>; rel=next", "elsewhere"),
+        ("<http://[::1/v2/team/app/tags/list?last=a>; rel=next", "elsewhere"),
+        ("<http://host:99999/v2/team/app/tags/list>; rel=next", "elsewhere"),
         ("<?n=1000>; rel=next", "circle"),
     ],
 )
@@ -44,6 +47,22 @@ def test_a_list_that_leaves_its_place_or_never_ends_is_refused(
     server.answers(Reply(200, b'{"tags": ["a"]}', {"Link": link}))
     with pytest.raises(SourceError, match=message):
         low.tags(REPO)
+
+
+def test_a_list_whose_pages_never_end_is_refused_before_it_fills_memory(
+    low: Registry, server: Faulty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "_LIST", 5000)
+
+    def script(asked: Asked) -> Reply:
+        number = int(asked.query.get("last", ["0"])[0]) + 1
+        link = {"Link": f"<?last={number}>; rel=next"}
+        return Reply(200, json.dumps({"tags": [f"v{number}", "x" * 100]}).encode(), link)
+
+    server.script = script
+    with pytest.raises(SourceError, match=r"tags/list is longer than 5000 bytes"):
+        low.tags(REPO)
+    assert len(server.seen) < 50
 
 
 @pytest.mark.parametrize("tag", ["a b", "\u001b[31m", "../x", 5, None, ""])

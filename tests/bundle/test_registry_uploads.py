@@ -156,6 +156,18 @@ def test_a_location_without_tls_is_mended_on_the_same_host(
         Registry(secure.host, http).put_blob(REPO, LAYER, blocks)
 
 
+@pytest.mark.parametrize("location", ["", "//[::1", "http://h:99999/", "ftp://h/", "http://u@h/"])
+def test_an_upload_that_begins_nowhere_is_refused(
+    high: Registry, server: Faulty, location: str
+) -> None:
+    uploads = Uploads(server)
+    uploads.location = location
+    if not location:
+        server.answers(Reply(202))
+    with pytest.raises(TargetError, match="does not say where"):
+        high.put_blob(REPO, LAYER, blocks)
+
+
 def test_a_blob_that_was_stored_as_another_is_an_error(high: Registry, server: Faulty) -> None:
     other = Digest.of(b"other")
     Uploads(server, Reply(201, headers={"Docker-Content-Digest": other}))

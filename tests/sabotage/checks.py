@@ -152,6 +152,13 @@ SERVERS = (
     Sabotage("bundle/api.py", "not _REPOSITORY.fullmatch(repository) or", "False and"),
     Sabotage("bundle/upload.py", 'ours.scheme == "https" and theirs.scheme == "http"', "False"),
     Sabotage("bundle/wire.py", "if strict and len(body) > limit", "if False"),
+    Sabotage("bundle/api.py", "is longer than {_LIST} bytes"),
+    Sabotage(
+        "bundle/hosts.py",
+        "except ValueError:  # a bracket",
+        "except KeyError:  # a bracket",
+        tests=("tests/bundle/test_http_hosts.py",),
+    ),
 )
 
 TARGETS = (

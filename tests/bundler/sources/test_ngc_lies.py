@@ -144,6 +144,8 @@ URL_LIES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "another file": (change(filepath=["other"]), "another file"),
     "a changed file": (change(sha256_base64=["A" * 43 + "="]), "another file now"),
     "a local file": (change(urls=["file:///etc/passwd"]), "no HTTP URL"),
+    "a bracket that stays open": (change(urls=["https://[::1/f"]), "no HTTP URL"),
+    "a port beyond all": (change(urls=["https://localhost:99999/f"]), "no HTTP URL"),
     "a user in the URL": (change(urls=["https://a:b@localhost/"]), "no HTTP URL"),
     "plain HTTP elsewhere": (change(urls=["http://example.com/f"]), "plain HTTP"),
 }
