@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from bundle.hosts import is_url, origin, redact
+from bundle.hosts import is_url, leaves_tls, origin, redact
 from bundle.refusals import Refused
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Authority:
 
     def _checked(self, realm: str) -> str:
         base = self.http.base(self.host)
-        if not is_url(realm) or (realm.startswith("http:") and base.startswith("https:")):
+        if not is_url(realm) or leaves_tls(base, realm):
             msg = f"{self.host} asks for a token from {redact(realm)!r}, which is no https URL"
             raise self.http.error(msg)
         # A scope inside the realm is the registry's wish for rights that a pull does not need.

@@ -150,8 +150,8 @@ def _entry(entry: object, key: str, file: Path) -> Credentials | None:
         username, colon, password = pair.rstrip("\0").partition(":")
         if not colon:
             raise _broken(file, f"'auth' of {key!r} is not user:password in base64")
-    if values["identitytoken"]:
-        return Credentials(username, identity_token=values["identitytoken"], origin=str(file))
+    if token := values["identitytoken"]:
+        return _checked(username, "", str(file), token)
     return _checked(username, password, str(file)) if username else None
 
 
@@ -196,15 +196,15 @@ def _helper_answer(output: bytes, program: str, file: Path) -> Credentials | Non
         raise UsageError(msg, hint=f"{file} names it as a credential helper")
     origin = f"{program} ({file})"
     if username == _TOKEN_USER:
-        return Credentials("", identity_token=secret, origin=origin)
+        return _checked("", "", origin, secret)
     return _checked(username, secret, origin) if username or secret else None
 
 
-def _checked(username: str, password: str, origin: str) -> Credentials:
-    if ":" in username or re.search(r"[\x00-\x1f\x7f]", username + password):
+def _checked(username: str, password: str, origin: str, token: str = "") -> Credentials:
+    if ":" in username or re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", username + password + token):
         msg = f"the credential from {origin} has a character that none can have"
         raise UsageError(msg, hint="is there a line break at its end?")
-    return Credentials(username, password, origin=origin)
+    return Credentials(username, password, identity_token=token, origin=origin)
 
 
 def _broken(file: Path, why: str) -> UsageError:

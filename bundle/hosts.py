@@ -154,6 +154,14 @@ def joined(base: str, reference: str) -> str:
     return target if is_url(target) else ""
 
 
+def leaves_tls(url: str, target: str) -> bool:
+    """Whether the way from ``url`` to ``target`` goes from TLS to plain HTTP.
+
+    By what they mean and not by how they start: ``HTTP:`` is a scheme as well.
+    """
+    return origin(url)[0] == "https" and origin(target)[0] == "http"
+
+
 def redact(url: str) -> str:
     """Return ``url`` as messages show it: without user, query, fragment, which may be secrets."""
     try:

@@ -296,7 +296,7 @@ class Http:
         if target in {"", answer.url}:
             msg = f"{redact(answer.url)} redirects to nowhere"
             raise self.error(msg)
-        if answer.url.startswith("https:") and target.startswith("http:"):
+        if hosts.leaves_tls(answer.url, target):
             msg = f"{redact(answer.url)} redirects from TLS to plain HTTP at {redact(target)}"
             raise self.error(msg, hint="dray does not leave TLS: does a proxy in between do that?")
         return target

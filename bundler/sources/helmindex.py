@@ -10,7 +10,7 @@ from urllib.parse import urljoin, urlsplit
 
 from bundle.digest import Digest
 from bundle.errors import NotFound, SourceError, UsageError
-from bundle.hosts import is_url, redact
+from bundle.hosts import is_url, leaves_tls, redact
 from bundler.sources import plaintree
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _release(item: dict[str, Tree], repo: str, name: str, version: str) -> Relea
         raise ValueError(f"{name!r} {version!r} has no URL that can be asked")
     if urlsplit(url).query or urlsplit(url).fragment:
         raise ValueError(f"the URL of {name!r} {version!r} has a query, which may be a secret")
-    if url.startswith("http:") and repo.startswith("https:"):
+    if leaves_tls(repo, url):
         raise ValueError(f"the URL of {name!r} {version!r} leaves TLS")
     digest = _digest(item.get("digest"), f"{name!r} {version!r}")
     return Release(name, version, url, digest, item.get("deprecated") == "true")

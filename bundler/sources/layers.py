@@ -24,7 +24,10 @@ UNPACKED_LIMIT: Final = 128 << 30
 FILE_LIMIT: Final = 16 << 20
 WHOLE: Final = 64 << 20
 """A layer of at most so many bytes is read to its end, so that its digest vouches for the file."""
+WINDOW: Final = 64 << 20
+"""Bytes that a zstd frame may make us keep: what level 21 makes, ``--ultra -22`` is beyond it."""
 _LINKS: Final = 4
+_ZSTD: Final = ("+zstd", ".zstd")
 
 
 class _Seen(NamedTuple):
@@ -67,7 +70,7 @@ def _in_layer(layer: Descriptor, path: str, open_blob: Open, budget: list[int]) 
         try:
             with _unpacked(io.BufferedReader(Blocks(blocks), 1 << 20), kind) as plain:
                 seen = _scan(_Capped(plain, budget), path)
-        except (tarfile.TarError, zlib.error, EOFError, OSError, RecursionError) as fault:
+        except _damages(kind) as fault:
             reason = type(fault).__name__
             raise ValueError(f"layer {layer.digest.short} is no tar: {reason}") from None
         if layer.size <= WHOLE:
@@ -76,13 +79,22 @@ def _in_layer(layer: Descriptor, path: str, open_blob: Open, budget: list[int]) 
     return seen
 
 
+def _damages(media_type: str) -> tuple[type[Exception], ...]:
+    known = (tarfile.TarError, zlib.error, EOFError, OSError, RecursionError)
+    if not media_type.endswith(_ZSTD):
+        return known
+    import zstandard  # noqa: PLC0415  (start-up time)
+
+    return (*known, zstandard.ZstdError)
+
+
 def _unpacked(raw: io.BufferedReader, media_type: str) -> IO[bytes]:
     if media_type.endswith(("+gzip", ".gzip")):
         return gzip.GzipFile(fileobj=raw)  # type: ignore[return-value]
-    if media_type.endswith(("+zstd", ".zstd")):
+    if media_type.endswith(_ZSTD):
         import zstandard  # noqa: PLC0415  (start-up time)
 
-        return zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(
+        return zstandard.ZstdDecompressor(max_window_size=WINDOW).stream_reader(
             raw, read_across_frames=True
         )
     return raw

@@ -116,6 +116,21 @@ def test_a_broken_configuration_is_named_and_never_means_anonymous(config: str) 
     assert str(file) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"username": "u", "password": "a\ud800"},
+        {"username": "\udfff", "password": "p"},
+        {"identitytoken": "a\ud800"},
+        {"identitytoken": "a\r\nX-Evil: 1"},
+    ],
+)
+def test_a_credential_that_cannot_be_sent_is_refused(entry: dict[str, str]) -> None:
+    write({"auths": {HOST: entry}})
+    with pytest.raises(UsageError, match="a character that none can have"):
+        find(HOST)
+
+
 def test_a_configuration_that_can_not_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     file = write({})
     file.unlink()

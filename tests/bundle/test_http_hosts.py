@@ -82,11 +82,13 @@ def test_a_request_with_a_body_is_not_redirected(http: Http, server: Faulty) -> 
     assert len(server.seen) == 1
 
 
+@pytest.mark.parametrize("scheme", ["http", "HTTP", "hTTp"])
 def test_tls_does_not_fall_back_to_plain_http(
-    clients: Clients, serve: Callable[..., Faulty], authority: Authority
+    clients: Clients, serve: Callable[..., Faulty], authority: Authority, scheme: str
 ) -> None:
     secure, plain = serve(authority), serve()
-    secure.answers(Reply(302, headers={"Location": f"{plain.url}/"}))
+    there = Reply(302, headers={"Location": f"{scheme}://{plain.host}/"})
+    secure.answers(Reply(302, headers={"Location": f"HTTPS://{secure.host}/x"}), there)
     known = {secure.host: Host(ca_file=str(authority.ca))}
     with pytest.raises(SourceError, match="from TLS to plain HTTP"):
         clients(known).request("GET", secure.url)

@@ -2,8 +2,9 @@
 
 ``all`` runs each in a process of its own, one after another, and names those that failed.
 
-With atheris (``pip install atheris``) the search is led by coverage, and what it finds interesting
-is kept in ``.cache/fuzz/TARGET``. Without it, seeds are changed blindly, which is said.
+With atheris (``pip install atheris``) the search is led by coverage, documents are changed as
+documents half of the time, and what is interesting is kept in ``.cache/fuzz/TARGET``. Without it,
+seeds are changed blindly, which is said.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from tests.fuzz import structure
 from tests.fuzz.corpus import CACHE, CORPORA, seeds
 from tests.fuzz.mutation import LONGEST, mutate
 
@@ -68,7 +70,14 @@ def led(name: str, seconds: int) -> None:
     found.mkdir(parents=True, exist_ok=True)
     options = [f"-max_total_time={seconds}", f"-max_len={LONGEST}", "-rss_limit_mb=2048"]
     options += ["-timeout=20", f"-artifact_prefix={found}-", "-print_final_stats=1"]
-    atheris.Setup([sys.argv[0], *options, str(found), str(CORPORA / name)], one)
+
+    def change(data: bytes, most: int, seed: int) -> bytes:
+        source = random.Random(seed)
+        made = structure.mutate(data, source) if source.getrandbits(1) else None
+        return made if made and len(made) <= most else atheris.Mutate(data, most)
+
+    arguments = [sys.argv[0], *options, str(found), str(CORPORA / name)]
+    atheris.Setup(arguments, one, custom_mutator=change)
     atheris.Fuzz()
 
 

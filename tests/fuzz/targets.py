@@ -40,7 +40,13 @@ from importer.serve import answer, catalogue, server
 from importer.serve import request as http
 from importer.targets import layout, marker
 from tests import factory, keys
-from tests.fuzz import gatetargets, scantargets, vendortargets
+from tests.fuzz import (
+    contenttargets,
+    gatetargets,
+    scantargets,
+    servertargets,
+    vendortargets,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -369,4 +375,6 @@ TARGETS: dict[str, Target] = {
     **vendortargets.TARGETS,
     **gatetargets.TARGETS,
     **scantargets.TARGETS,
+    **servertargets.TARGETS,
+    **contenttargets.TARGETS,
 }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.fuzz import structure
 from tests.fuzz.corpus import CORPORA, seeds
 from tests.fuzz.mutation import mutate
 from tests.fuzz.targets import TARGETS, check
@@ -50,3 +52,16 @@ def test_any_bytes_are_read_or_refused(target: str, data: st.DataObject) -> None
         st.integers(0, 2**32),
     )
     check(TARGETS[target], data.draw(st.one_of(changed, changed, st.binary(max_size=200))))
+
+
+@given(seed=st.integers(0, 2**32), number=st.integers(0, 10**6))
+def test_changes_to_a_document_are_documents(seed: int, number: int) -> None:
+    pool = [data for _, data in seeds("trust-policy")]
+    made = pool[number % len(pool)]
+    for step in range(3):
+        made = structure.mutate(made, random.Random(seed + step)) or made
+        json.loads(made.decode("utf-8", "surrogatepass"))
+
+
+def test_what_is_no_document_is_left_alone() -> None:
+    assert structure.mutate(b"{", random.Random(0)) is None

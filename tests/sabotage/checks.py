@@ -145,14 +145,21 @@ BYTES = (
 )
 
 SERVERS = (
-    Sabotage("bundle/http.py", 'answer.url.startswith("https:") and target', "False and target"),
+    Sabotage("bundle/http.py", "redirects from TLS to plain HTTP at"),
+    Sabotage(
+        "bundle/hosts.py",
+        'origin(url)[0] == "https" and origin(target)[0] == "http"',
+        'url.startswith("https:") and target.startswith("http:")',
+        tests=("tests/bundle/test_http_hosts.py",),
+    ),
     Sabotage("bundle/http.py", "a proxy between may be caching partial answers"),
-    Sabotage("bundle/auth.py", "if not is_url(realm) or", "if False and not is_url(realm) or"),
+    Sabotage("bundle/auth.py", "if not is_url(realm) or", "if False and"),
     Sabotage("bundle/registry.py", "if is_digest(reference) and reference != digest", "if False"),
     Sabotage("bundle/api.py", "not _REPOSITORY.fullmatch(repository) or", "False and"),
     Sabotage("bundle/upload.py", 'ours.scheme == "https" and theirs.scheme == "http"', "False"),
     Sabotage("bundle/wire.py", "if strict and len(body) > limit", "if False"),
     Sabotage("bundle/api.py", "is longer than {_LIST} bytes"),
+    Sabotage("bundle/credentials.py", "has a character that none can have"),
     Sabotage(
         "bundle/hosts.py",
         "except ValueError:  # a bracket",

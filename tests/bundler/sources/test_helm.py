@@ -12,7 +12,7 @@ from bundle.errors import DrayError, NotFound, SourceError, UsageError
 from bundle.http import Interrupted
 from bundler.entries import ChartEntry
 from bundler.lock import Lock, load
-from bundler.sources import helm
+from bundler.sources import helm, helmindex
 from bundler.sources.helm import CONFIG, CONTENT, PROVENANCE, HelmSource
 from bundler.sources.helmlogin import Logins
 from tests.bundler.sources.items import fetch, use_key
@@ -30,6 +30,14 @@ if TYPE_CHECKING:
 NVIDIA = "https://helm.ngc.nvidia.com/nvidia"
 OPERATOR = ChartEntry(NVIDIA, "gpu-operator", "v25.3.0", where="dray.yaml:7:5")
 PRIVATE = ChartEntry("https://helm.ngc.nvidia.com/abc123xyz/vision", "llm-stack", "1.0.0")
+
+
+@pytest.mark.parametrize("scheme", ["http", "HTTP"])
+def test_an_index_over_tls_may_not_name_a_plain_url(scheme: str) -> None:
+    entry = f"{{version: 1.0.0, urls: ['{scheme}://charts.example/app.tgz']}}"
+    data = f"apiVersion: v1\nentries: {{app: [{entry}]}}\n".encode()
+    with pytest.raises(SourceError, match="leaves TLS"):
+        helmindex.find(data, "https://charts.example", "app", "1.0.0")
 
 
 def layers(locked: LockedArtifact) -> dict[str, LockedContent]:

@@ -154,6 +154,26 @@ def test_what_is_no_tar_is_told(tar: bytes) -> None:
         assert "is no tar" in str(fault)
 
 
+def test_a_layer_of_zstd_that_is_damaged_is_told() -> None:
+    image = Image().add((PATH, b"x" * 9000), media_type="application/x.tar+zstd")
+    digest = image.layers[0].digest
+    image.data[digest] = image.data[digest][:20] + b"no frame" + image.data[digest][20:]
+    with pytest.raises(ValueError, match="is no tar: ZstdError"):
+        image.find()
+
+
+def test_a_frame_that_wants_too_much_memory_is_refused() -> None:
+    frame = zstandard.ZstdCompressor(
+        compression_params=zstandard.ZstdCompressionParameters(window_log=27)
+    ).compressobj()
+    data = frame.compress(bytes(1 << 20)) + frame.flush()
+    image = Image().raw(b"", "application/vnd.oci.image.layer.v1.tar")
+    image.layers = [Descriptor("application/x.tar+zstd", image.layers[0].digest, len(data))]
+    image.data[image.layers[0].digest] = data
+    with pytest.raises(ValueError, match="is no tar: ZstdError"):
+        image.find()
+
+
 def test_a_cut_layer_is_told() -> None:
     image = Image().add(("a", bytes(9000)), (PATH, b"x"))
     digest = image.layers[0].digest
