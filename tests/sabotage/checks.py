@@ -298,7 +298,12 @@ SCANS = (
     ),
     Sabotage("importer/scan/engine.py", "does not find the EICAR test file", tests=_CLAMD),
     Sabotage("importer/scan/engine.py", "calls clean what is beyond its limits", tests=_CLAMD),
-    Sabotage("importer/scan/engine.py", "the signatures of clamd {said}", tests=_CLAMD),
+    Sabotage(
+        "importer/scan/engine.py",
+        "if max_age is None or (engine.age and",
+        "if True or (engine.age and",
+        tests=_CLAMD,
+    ),
     Sabotage("importer/scan/batch.py", 'if together.kind == "clean":', "if True:", tests=_CLAMD),
     Sabotage(
         "importer/scan/batch.py",
@@ -306,7 +311,18 @@ SCANS = (
         "pass",
         tests=_CLAMD,
     ),
-    Sabotage("importer/scan/forward.py", "it ends in the middle", tests=_INSIDE),
+    Sabotage(
+        "importer/scan/forward.py",
+        'decoder.eof):\n                raise EOFError("it ends in the middle")',
+        "decoder.eof):\n                return",
+        tests=_INSIDE,
+    ),
+    Sabotage(
+        "importer/scan/forward.py",
+        'if not data:\n                raise EOFError("it ends in the middle")',
+        "if not data:\n                return",
+        tests=_INSIDE,
+    ),
     Sabotage("importer/scan/inside.py", "it unpacks to more than", tests=_INSIDE),
     Sabotage("importer/scan/inside.py", "self._leaf(_TAIL, stream)", "pass", tests=_INSIDE),
     Sabotage("importer/scan/inside.py", "stream.rewind()", "pass", tests=_INSIDE),
