@@ -13,9 +13,12 @@ from importer.relocate import (
     flux,
     helm,
     imagemap,
+    kserve,
     kyverno,
+    nim,
     openshift,
     pullsecret,
+    triton,
     verify,
 )
 
@@ -34,6 +37,9 @@ FORMATS: dict[str, Emitter] = {
     "helm": helm.emit,
     "argocd": argocd.emit,
     "flux": flux.emit,
+    "kserve": kserve.emit,
+    "triton": triton.emit,
+    "nim": nim.emit,
     "pull-secret": pullsecret.emit,
 }
 TITLES = {
@@ -44,6 +50,9 @@ TITLES = {
     "helm": "Helm",
     "argocd": "Argo CD",
     "flux": "Flux",
+    "kserve": "KServe",
+    "triton": "Triton",
+    "nim": "NIM",
     "pull-secret": "Pull secrets",
 }
 README = "README.md"

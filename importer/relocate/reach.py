@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from bundle.credentials import find
 from bundle.errors import TargetError, UsageError, VerificationError
 from bundle.hosts import Host, locate
 from bundle.http import Http
 from bundle.registry import Registry
-from importer.relocate.world import Bucket
+from importer.relocate.world import ENCODED, Bucket
 from importer.targets import marker
 from importer.targets.held import Held
+from importer.targets.s3client import REGION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 ARCHIVE = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 """The layer that is a chart (Helm, "Use OCI-based registries")."""
 ARCHIVE_LIMIT = 64 << 20
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+_REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _WORKERS = 8
 _SHOWN = 20
 
@@ -53,11 +58,11 @@ class Reach:
         return next(found, Host())
 
     def bucket(self, name: str) -> Bucket:
-        """Return what is said about a bucket."""
-        for one in self.destinations:
-            if (one.type, one.name) == ("s3", name):
-                return Bucket(one.host.endpoint, one.region, authority(one.host.ca_file))
-        return Bucket()
+        """Return how a bucket is reached: as --to says, else as the AWS environment does."""
+        said = next((d for d in self.destinations if (d.type, d.name) == ("s3", name)), None)
+        endpoint = (said.host.endpoint if said else "") or _variable(_ENDPOINTS)
+        region = (said.region if said else "") or _variable(_REGIONS) or REGION
+        return Bucket(endpoint, region, authority(said.host.ca_file if said else ""))
 
     def is_plain(self, name: str) -> bool:
         """Whether a registry speaks plain HTTP by its name; an ``endpoint`` is this host's way."""
@@ -158,6 +163,10 @@ def authority(ca_file: str) -> str:
     return text
 
 
+def _variable(names: Sequence[str]) -> str:
+    return next((value for name in names if (value := os.environ.get(name))), "")
+
+
 def _absent_here(tree: Tree) -> Iterator[str]:
     from bundle.digest import Digest  # noqa: PLC0415
 
@@ -187,6 +196,4 @@ def _absent_in(head: Callable[[str], tuple[int, str] | None], tree: Tree) -> Ite
 
 def key_of(prefix: str, path: str) -> str:
     """Return the key of a file; a NIM's mirror has all of it percent-encoded behind ``?file=``."""
-    from urllib.parse import quote  # noqa: PLC0415
-
-    return prefix + (quote(path, safe="") if prefix.endswith("%3Ffile%3D") else path)
+    return prefix + (quote(path, safe="") if prefix.endswith(ENCODED) else path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"})
@@ -67,3 +68,13 @@ def slug(name: str) -> str:
     """Return a name for an object of Kubernetes (RFC 1123 label), made of ``name``."""
     text = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     return text[:63].rstrip("-") or "dray"
+
+
+def unique(names: Sequence[str]) -> list[str]:
+    """Return a slug of the last part of each name, longer where two would have the same."""
+    short = [slug(name.rpartition("/")[2]) for name in names]
+    made = []
+    for name, found in zip(names, short, strict=True):
+        mark = hashlib.sha256(name.encode()).hexdigest()[:8]
+        made.append(found if short.count(found) == 1 else f"{slug(name)[:54].rstrip('-')}-{mark}")
+    return made

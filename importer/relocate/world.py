@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from importer.relocate.release import Release
 
 CA_NAME = "ca.crt"
+ENCODED = "%3Ffile%3D"
+"""How a key goes on before the path of a file, in a NIM's mirror: ``?file=``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +68,18 @@ class Tree:
         """Whether it is in a bucket."""
         return self.place.startswith("s3://")
 
+    @property
+    def is_encoded(self) -> bool:
+        """Whether it is in a NIM's mirror, where each key is a percent-encoded source."""
+        return self.is_s3 and self.place.endswith(ENCODED)
+
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
     """How an S3 bucket is reached: a URL, or nothing for AWS; ``ca`` in PEM, or nothing."""
 
-    endpoint: str = ""
-    region: str = ""
+    endpoint: str
+    region: str
     ca: str = ""
 
 

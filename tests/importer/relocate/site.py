@@ -57,6 +57,14 @@ def chart(kept: Contents, name: str, archive: bytes) -> LockedArtifact:
     )
 
 
+def model(kept: Contents, name: str, files: dict[str, bytes]) -> LockedArtifact:
+    """Return a model; ``name`` is ``ngc/org/name:version``."""
+    repository, _, version = name.rpartition(":")
+    listed = [fileset.File(path, len(data), kept.add(data)) for path, data in files.items()]
+    identity = fileset.Identity("model", name, repository, version)
+    return fileset.build(identity, listed, origin=Origin("ngc", {}), notes={})
+
+
 @dataclass
 class High:
     """One high side: ``folder`` is its working folder, ``registry`` the ``host`` it loads into."""
@@ -98,8 +106,7 @@ class High:
             made = [image(kept, name) for name in images]
             made += [chart(kept, name, data) for name, data in (charts or {}).items()]
             for name, files in (models or {}).items():
-                repository, _, version = name.rpartition(":")
-                made.append(factory.model(kept, repository, version, files))
+                made.append(model(kept, name, files))
             return tuple(sorted(made, key=lambda one: one.artifact.name))
 
         media = self.folder / f"medium-{self.number}"

@@ -184,7 +184,7 @@ def test_formats_are_chosen_and_unknown_ones_refused(high: High) -> None:
 
 
 def test_images_in_a_folder_are_said_to_be_out_of_reach(high: High, tmp_path: Path) -> None:
-    high.load([CUDA], models={"nvidia/riva:1.0": {"model.bin": b"x"}}, to=["warehouse"])
+    high.load([CUDA], models={"ngc/nvidia/riva:1.0": {"model.bin": b"x"}}, to=["warehouse"])
     media = tmp_path / "medium-1"
     arguments = ("--trust", media / "trust.json", "--to", "warehouse", "--receipt", "folder.json")
     assert dray("import", *arguments, media / "prod-000001", folder=tmp_path).code == 0

@@ -201,6 +201,6 @@ def test_the_map_has_every_name_and_digest(high: High) -> None:
 
 
 def test_the_map_obeys_its_schema(high: High) -> None:
-    high.load([CUDA, NIM], models={"nvidia/riva:1.0": {"model.bin": b"x"}}, to=["warehouse"])
+    high.load([CUDA, NIM], models={"ngc/nvidia/riva:1.0": {"model.bin": b"x"}}, to=["warehouse"])
     assert high.relocate().code == 0
     schemas.validate("image-map", json.loads(high.files()["image-map.json"]))
