@@ -11,6 +11,8 @@ from bundle.options import FILE, Group, command, emit, option, say
 from bundle.progress import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bundle.receipt import Entry, Signed
     from bundle.rulings import Publishers
     from bundle.signature import PublicKey
@@ -37,6 +39,13 @@ OUTCOMES = {
 """How each outcome of an import is spelt for people."""
 
 
+_trust = option(
+    "--trust",
+    type=FILE,
+    help="Trust file whose keys for receipts count, without --pub [default: as everywhere].",
+)
+
+
 @click.group("receipt", cls=Group, short_help="Show and verify what a high side says it loaded.")
 def receipt() -> None:
     """Receipts: what an import verified and loaded, where, by whom; signed by the high side."""
@@ -45,16 +54,15 @@ def receipt() -> None:
 @command("verify")
 @_FILES
 @_pub
-def verify(files: tuple[Path, ...], pubs: tuple[Path, ...], *, as_json: bool) -> None:
+@_trust
+def verify(
+    files: tuple[Path, ...], pubs: tuple[Path, ...], trust: Path | None, *, as_json: bool
+) -> None:
     """Verify that the high side's key signed each FILE. Works on either side, offline."""
-    from bundle.errors import DrayError, UsageError  # noqa: PLC0415  (not for --help)
+    from bundle.errors import DrayError  # noqa: PLC0415  (not for --help)
     from bundle.receipt import unseal  # noqa: PLC0415
 
-    if not pubs:
-        raise UsageError(
-            "no key to verify with", hint="--pub receipt.pub: dray receipt keygen made it"
-        )
-    keys = read_keys(pubs)
+    keys = read_keys(pubs) or _trusted(trust)
     rows: list[dict[str, Any]] = []
     failure: DrayError | None = None
     for path in files:
@@ -84,14 +92,20 @@ def _verdict(row: dict[str, Any]) -> str:
 @command("show")
 @_FILES
 @_pub
+@_trust
 @option("--files", "all_contents", is_flag=True, help="List every file, layer and manifest.")
 def show(
-    files: tuple[Path, ...], pubs: tuple[Path, ...], *, all_contents: bool, as_json: bool
+    files: tuple[Path, ...],
+    pubs: tuple[Path, ...],
+    trust: Path | None,
+    *,
+    all_contents: bool,
+    as_json: bool,
 ) -> None:
-    """Print what each FILE says; without --pub it is a claim that nothing proves."""
+    """Print what each FILE says; without --pub or --trust it is a claim that nothing proves."""
     from bundle.receipt import unproved, unseal  # noqa: PLC0415  (not for --help)
 
-    keys = read_keys(pubs)
+    keys = read_keys(pubs) or (_trusted(trust) if trust else {})
     found = []
     for path in files:
         data, what = read_file(path), str(path)
@@ -189,6 +203,21 @@ def read_keys(paths: tuple[Path, ...]) -> dict[str, PublicKey]:
         except OSError as error:
             raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     return found
+
+
+def _trusted(place: Path | None) -> Mapping[str, PublicKey]:
+    """Return the keys for receipts of the trust file."""
+    from bundle import instant, trust  # noqa: PLC0415  (not for --help)
+    from bundle.errors import NotTrusted, UsageError  # noqa: PLC0415
+    from bundle.options import trust_place  # noqa: PLC0415
+
+    try:
+        found = trust.load(trust_place(place))
+    except NotTrusted:
+        hint = "--pub receipt.pub: dray receipt keygen made it; or a trust file that names it"
+        raise UsageError("no key to verify with", hint=hint) from None
+    found.check_current(instant.now())
+    return found.receipts.require()
 
 
 def read_file(path: Path) -> bytes:

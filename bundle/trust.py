@@ -12,11 +12,12 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bundle import fips, instant, signature
+from bundle import fips, instant, receiptkeys, signature
 from bundle.decode import Fields, dump_json, parse_json, spell
 from bundle.digest import Digest
 from bundle.errors import DrayError, NotTrusted, UsageError
 from bundle.quorum import MAX_ROLES, Ballot, Role, Signers, Stream, fill
+from bundle.receiptkeys import ReceiptKeys
 from bundle.signature import SIGNER, PublicKey
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class Trust:
     anywhere: Stream | None = None
     people: Mapping[str, str] = field(default_factory=dict)
     digest: Digest | None = field(default=None, compare=False)
+    receipts: ReceiptKeys = field(default_factory=ReceiptKeys)
+    """Keys of high sides that sign receipts of imports, and nothing else."""
 
     def verified_by(self, data: bytes, signature_files: Mapping[str, bytes]) -> Verified:
         """Find whose signatures verify over ``data``, of which not a byte is parsed.
@@ -168,6 +171,7 @@ class Trust:
             ],
             "root": _spelled(self.root),
             "streams": {name: _stream_spelled(stream) for name, stream in self.streams.items()},
+            **({"receipts": self.receipts.to_list()} if self.receipts.keys else {}),
         }
 
     def to_bytes(self) -> bytes:
@@ -288,8 +292,9 @@ def _read(data: bytes, fault: Fault) -> Trust:
         streams=_streams(_object(fields, "streams"), keys, people),
         people=people,
         digest=Digest.of(data),
+        receipts=receiptkeys.read(fields, keys),
     )
-    fields.done(("mediaType", "version", "expires", "keys", "root", "streams"))
+    fields.done(("mediaType", "version", "expires", "keys", "root", "streams", "receipts"))
     return trust
 
 
@@ -312,7 +317,7 @@ def _keys(fields: Fields) -> tuple[dict[str, PublicKey], dict[str, str]]:
         name = item.text("name", pattern=SIGNER)
         if name in keys:
             raise item.wrong("name", f"{name!r} is there twice")
-        key = _key(item)
+        key = receiptkeys.read_key(item)
         for other, known in keys.items():
             if known == key:
                 hint = "a key counts once, so it has one name: remove one of the two"
@@ -324,14 +329,6 @@ def _keys(fields: Fields) -> tuple[dict[str, PublicKey], dict[str, str]]:
     if not 1 <= len(keys) <= MAX_KEYS:
         raise fields.wrong("keys", f"has {len(keys)} keys, not from 1 to {MAX_KEYS}")
     return keys, people
-
-
-def _key(item: Fields) -> PublicKey:
-    pem = item.text("pem", limit=signature.MAX_PEM)
-    try:
-        return PublicKey.from_pem(pem, what="the key")
-    except UsageError as error:
-        raise item.wrong("pem", f"{error.message}", error.hint) from None
 
 
 def _streams(

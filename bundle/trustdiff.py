@@ -32,6 +32,14 @@ def describe(trust: Trust) -> Iterator[str]:
     yield f"root: {_role(trust.root)}"
     for name, stream in trust.streams.items():
         yield f"stream {name}: {_stream(stream)}"
+    for name, key in trust.receipts.keys.items():
+        yield f"receipts {_site(trust, name)}"
+        yield f"    {grouped(key.fingerprint)}"
+
+
+def _site(trust: Trust, name: str) -> str:
+    site = trust.receipts.sites.get(name, "")
+    return f"{name} of {site}" if site else name
 
 
 def document(trust: Trust) -> dict[str, Any]:
@@ -39,6 +47,8 @@ def document(trust: Trust) -> dict[str, Any]:
     body = trust.to_dict()
     for row in body["keys"]:
         row["fingerprint"] = str(trust.keys[row["name"]].fingerprint)
+    for row in body.get("receipts", []):
+        row["fingerprint"] = str(trust.receipts.keys[row["name"]].fingerprint)
     return {**body, "fingerprint": str(trust.digest)}
 
 
@@ -64,8 +74,20 @@ def changes(before: Trust, after: Trust) -> Iterator[str]:
         old = _stream(one) if one else "nobody"
         new = _stream(two) if two else "nobody"
         yield from _changed(f"stream {name}:", old, new)
+    yield from _receipts(before, after)
     if after.expires:
         yield f"  expires {instant.spell(after.expires)}"
+
+
+def _receipts(before: Trust, after: Trust) -> Iterator[str]:
+    for name, key in after.receipts.keys.items():
+        if before.receipts.keys.get(name) != key:
+            yield f"+ receipts {_site(after, name)}  {grouped(key.fingerprint)}"
+        elif _site(before, name) != _site(after, name):
+            yield f"  receipts {_site(after, name)} (was {_site(before, name)})"
+    for name in before.receipts.keys:
+        if name not in after.receipts.keys:
+            yield f"- receipts {name}"
 
 
 def _changed(what: str, before: str, after: str) -> Iterator[str]:

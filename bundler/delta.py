@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bundle.artifact import Artifact, Content
     from bundle.digest import Digest
     from bundle.receipt import Signed
+    from bundle.receiptkeys import ReceiptKeys
     from bundler.lock import Lock
 
 
@@ -26,14 +27,14 @@ class Delta:
     bases: tuple[BaseBundle, ...]
 
 
-def make(lock: Lock, receipts: Sequence[Signed]) -> Delta:
+def make(lock: Lock, receipts: Sequence[Signed], known: ReceiptKeys | None = None) -> Delta:
     """Return what ``lock`` need not bring: pure data, the same for the same lock and receipts.
 
     A blob is left out only when for each kind of artifact that needs it an artifact of that kind
     has it: kinds go to targets of their own. With receipts of several sites, each of them has to
-    have it, for one bundle goes to all. Manifests always travel, for they are what is signed
-    upstream; so does what is small, and what no target stores (the OCI frame around files). Raises
-    :class:`UsageError` for the receipt of another stream.
+    have it, for one bundle goes to all; ``known`` says which site a key is of. Manifests always
+    travel, for they are what is signed upstream; so does what is small, and what no target stores
+    (the OCI frame around files). Raises :class:`UsageError` for the receipt of another stream.
     """
     for found in receipts:
         if (stream := found.receipt.bundle.stream) != lock.stream:
@@ -48,7 +49,7 @@ def make(lock: Lock, receipts: Sequence[Signed]) -> Delta:
                 f"({found.receipt.outcome})",
                 hint="take one of an import that was done: dray receipt list on the high side",
             )
-    sites = [_held(found) for found in _by_site(receipts)]
+    sites = [_held(found) for found in _by_site(receipts, known)]
     omitted: dict[Digest, tuple[Base, ...]] = {}
     for digest, kinds in _needed(locked.artifact for locked in lock.artifacts).items():
         if all((kind, digest) in held for held in sites for kind in kinds):
@@ -58,12 +59,13 @@ def make(lock: Lock, receipts: Sequence[Signed]) -> Delta:
     return Delta(omitted, tuple(dict.fromkeys(_bundles(receipts, used))))
 
 
-def _by_site(receipts: Sequence[Signed]) -> list[list[Signed]]:
+def _by_site(receipts: Sequence[Signed], known: ReceiptKeys | None) -> list[list[Signed]]:
     """Return the receipts of each site: whose key signed them, or which host claims to have."""
     found: dict[str, list[Signed]] = {}
     for signed in receipts:
-        claimed = signed.receipt.by.get("host", "")
-        site = str(signed.key.fingerprint) if signed.key else f"host {claimed}"
+        site = f"host {signed.receipt.by.get('host', '')}"
+        if signed.key:
+            site = (known.site(signed.key) if known else "") or str(signed.key.fingerprint)
         found.setdefault(site, []).append(signed)
     return [sites for _site, sites in sorted(found.items())]
 

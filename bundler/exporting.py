@@ -141,7 +141,7 @@ def export(  # noqa: PLR0913
         chunkkeys.check_apart(folders, recipients, signers, spec)
         chosen = replace(chosen, recipients=recipients)
     if since.paths:
-        chosen = replace(chosen, delta=since.delta(made))
+        chosen = replace(chosen, delta=since.delta(made, papers.place_of(spec, again.trust)))
     plan = make(made, chosen)
     upstreams = connect(loaded)
     with stoppable() as stop:

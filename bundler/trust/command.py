@@ -129,7 +129,8 @@ def init(
 @command("add")
 @click.argument("key", type=FILE)
 @option("--name", default="", help="The signer's name [default: the file's].")
-@option("--person", default="", help="Whose key it is, for people with several keys.")
+@option("--person", default="", help="Whose key it is, for people or sites with several keys.")
+@option("--receipts", is_flag=True, help="The key signs receipts of imports, and nothing else.")
 @_where
 @_counts
 @_file_option
@@ -144,16 +145,30 @@ def add(  # noqa: PLR0913
     path: Path,
     *,
     root: bool,
+    receipts: bool,
     expires: str,
     as_json: bool,
 ) -> None:
-    """Let the public key KEY sign for streams, or for the trust file: in its next version."""
+    """Let the public key KEY sign for streams, or for the trust file: in its next version.
+
+    With --receipts it is the key of a high side, --name or --person says which: the receipts that
+    it signs are believed by export --since.
+    """
     from bundler.trust import edit
 
     where = edit.seats(streams, root=root)
-    if not where:
-        raise UsageError("sign for what?", hint="--stream NAME, --root, or both")
+    if bool(where) == receipts:
+        hint = "--stream NAME, --root, or both; or --receipts alone"
+        raise UsageError("sign for what?", hint=hint)
     called, public = _public(key, name)
+    if receipts:
+        _change(
+            path,
+            lambda before: edit.add_receipts(before, called, public, site=person),
+            expires,
+            as_json=as_json,
+        )
+        return
 
     def change(before: Trust) -> Trust:
         after = edit.add(before, called, public, where, person=person)

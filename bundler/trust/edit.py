@@ -41,6 +41,11 @@ def add(
     before: Trust, name: str, key: PublicKey, where: Sequence[Seat], *, person: str = ""
 ) -> Trust:
     """Let a key sign for ``where``; streams and roles that are not there yet are made."""
+    if name in before.receipts.keys or key in before.receipts.keys.values():
+        raise UsageError(
+            f"{name!r} is a key that signs receipts, and so nothing else",
+            hint="no key may vouch for both ends of the way",
+        )
     known = next((other for other, one in before.keys.items() if one == key), "")
     if known and known != name:
         raise UsageError(
@@ -59,6 +64,16 @@ def add(
     return after
 
 
+def add_receipts(before: Trust, name: str, key: PublicKey, *, site: str = "") -> Trust:
+    """Let a key sign receipts of imports at ``site``, and nothing else."""
+    if name in before.keys or key in before.keys.values():
+        raise UsageError(
+            f"{name!r} is a key that signs bundles or the trust file, and so no receipts",
+            hint="take receipt.pub of the high side: dray receipt keygen made it there",
+        )
+    return replace(before, receipts=before.receipts.add(name, key, site))
+
+
 def _joined(name: str) -> Callable[[Role], Role]:
     return lambda role: role if name in role.keys else replace(role, keys=(*role.keys, name))
 
@@ -69,8 +84,10 @@ def _left(name: str) -> Callable[[Role], Role]:
 
 def revoke(before: Trust, name: str, where: Sequence[Seat]) -> Trust:
     """Take a key out of ``where``; out of everything, and out of the file, when that is empty."""
+    if name in before.receipts.keys and not where:
+        return replace(before, receipts=before.receipts.without(name))
     if name not in before.keys:
-        known = ", ".join(before.keys)
+        known = ", ".join([*before.keys, *before.receipts.keys])
         raise UsageError(f"{name!r} is no key of the trust file", hint=f"keys: {known}")
     after = before
     for seat in where or _all(before):

@@ -15,14 +15,20 @@ if TYPE_CHECKING:
     from bundler.signing import Signer
 
 
+def place_of(spec: Path, named: Path | None) -> Path | None:
+    """Return the trust file that was named, or the one beside the spec, if there is one."""
+    beside = spec.resolve().with_name("trust.json")
+    return named or (beside if beside.is_file() else None)
+
+
 def of(spec: Path, named: Path | None, stream: str, signers: Sequence[Signer]) -> dict[str, bytes]:
     """Return the small files, by the ends of their names; warn of keys that count for nothing.
 
     The trust file is the one ``named``, or ``trust.json`` beside the spec, if there is one. Raises
     :class:`bundle.errors.UsageError` when it cannot be read, or its versions are no chain.
     """
-    place = named or spec.resolve().with_name("trust.json")
-    if named is None and not place.is_file():
+    place = place_of(spec, named)
+    if place is None:
         return {}
     known = trust.load(place)
     role = known.streams.get(stream)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from bundle import dsse
+from bundle import dsse, instant
 from bundle.digest import Digest
 from bundle.errors import DrayError, NotTrusted, UsageError
 from bundle.receipt import (
@@ -20,6 +21,7 @@ from bundle.receipt import (
     Receipt,
     Verified,
 )
+from bundle.receiptkeys import ReceiptKeys
 from bundler.deltaoptions import Since
 from bundler.lock import Lock
 from tests import delta, factory, keys
@@ -223,3 +225,48 @@ def test_the_order_of_receipts_changes_nothing(tmp_path: Path) -> None:
     assert {b.bundle for bases in since(tmp_path, *found).omitted.values() for b in bases} == {
         "prod-000002"
     }
+
+
+def trust_file(folder: Path, receipts: ReceiptKeys, *, days: int = 365) -> Path:
+    made = keys.trust(keys.signer("alice"), expires=instant.now() + timedelta(days=days))
+    path = folder / "trust.json"
+    path.write_bytes(replace(made, receipts=receipts).to_bytes())
+    return path
+
+
+def by_trust(folder: Path, receipts: ReceiptKeys, *found: bytes, days: int = 365) -> Delta:
+    place = trust_file(folder, receipts, days=days)
+    return Since(written(folder, *found), (), unsigned=False).delta(lock(), place)
+
+
+def high(*names: str, site: str = "") -> ReceiptKeys:
+    found = {name: keys.signer(name).public_key for name in names}
+    return ReceiptKeys(found, dict.fromkeys(names, site) if site else {})
+
+
+def test_the_trust_file_says_whose_receipts_count(tmp_path: Path) -> None:
+    assert set(by_trust(tmp_path, high("high"), sealed(receipt())).omitted) == {BASE, WEIGHTS}
+    with pytest.raises(NotTrusted, match="another key than other"):
+        by_trust(tmp_path, high("other"), sealed(receipt()))
+
+
+def test_a_key_that_signs_bundles_signs_no_receipt_that_counts(tmp_path: Path) -> None:
+    with pytest.raises(NotTrusted, match="another key than high"):
+        by_trust(tmp_path, high("high"), sealed(receipt(), "alice"))
+
+
+def test_a_trust_file_without_keys_for_receipts_or_past_its_end_is_no_help(tmp_path: Path) -> None:
+    with pytest.raises(NotTrusted, match="names no key that signs receipts"):
+        by_trust(tmp_path, ReceiptKeys(), sealed(receipt()))
+    with pytest.raises(NotTrusted, match="expired"):
+        by_trust(tmp_path, high("high"), sealed(receipt()), days=-1)
+
+
+def test_two_keys_of_one_site_are_one_site_while_one_replaces_the_other(tmp_path: Path) -> None:
+    first = delta.first(factory.Contents())
+    images = tuple(one for one in first if one.artifact.kind == "image")
+    models = tuple(one for one in first if one.artifact.kind == "model")
+    found = (sealed(receipt(images), "old"), sealed(receipt(models, sequence=2), "new"))
+    made = by_trust(tmp_path, high("old", "new", site="berlin"), *found)
+    assert set(made.omitted) == {BASE, WEIGHTS}
+    assert not by_trust(tmp_path, high("old", "new"), *found).omitted

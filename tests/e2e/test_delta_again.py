@@ -46,8 +46,7 @@ def test_the_next_drive_is_a_tenth_and_can_be_made_again(
     desk.lock(upstream.name("app:1.1"), **wanted)
     desk.export(tmp_path / "two", "--since", "receipt.json", "--receipt-pub", "config/receipt.pub")
     first, second = mib(tmp_path / "one"), mib(tmp_path / "two")
-    print(f"first drive {first} bytes, second {second}: {second / first:.3f}")
-    assert second * 10 < first
+    assert second * 10 < first, f"{first} bytes, then {second}"
     [folder] = (tmp_path / "two").iterdir()
 
     done = desk.dray(

@@ -16,6 +16,7 @@ import schemas
 from bundle import trust
 from bundle.errors import UsageError
 from bundle.quorum import Ballot, Role, Stream
+from bundle.receiptkeys import ReceiptKeys
 from bundle.trust import Trust
 from tests.keys import signer
 from tests.keys import trust as trust_of
@@ -23,6 +24,7 @@ from tests.keys import trust as trust_of
 KEYS = [
     signer(f"key-{number}", "ed25519" if number % 2 else "p256").public_key for number in range(6)
 ]
+HIGH = [signer(f"high-{number}").public_key for number in range(3)]
 SIGNERS = st.from_regex(r"[a-z0-9][a-z0-9-]{0,31}", fullmatch=True)
 STREAMS = st.from_regex(r"[a-z0-9][a-z0-9-]{0,39}", fullmatch=True)
 NUMBERS = st.integers(1, 2**53 - 1)
@@ -58,6 +60,15 @@ def streams(draw: st.DrawFn, names: list[str], people: dict[str, str]) -> Stream
 
 
 @st.composite
+def for_receipts(draw: st.DrawFn, taken: list[str]) -> ReceiptKeys:
+    fresh = SIGNERS.filter(lambda name: name not in taken)
+    names = draw(st.lists(fresh, max_size=len(HIGH), unique=True))
+    keys = dict(zip(names, HIGH, strict=False))
+    sites = {name: draw(SIGNERS) for name in names if draw(st.booleans())}
+    return ReceiptKeys(keys, sites)
+
+
+@st.composite
 def trusts(draw: st.DrawFn) -> Trust:
     names = draw(st.lists(SIGNERS, min_size=1, max_size=len(KEYS), unique=True))
     owned = st.dictionaries(st.sampled_from(names), SIGNERS | st.sampled_from(names))
@@ -69,6 +80,7 @@ def trusts(draw: st.DrawFn) -> Trust:
         root=draw(roles(names, people)),
         streams=draw(st.dictionaries(STREAMS, streams(names, people), max_size=3)),
         people=people,
+        receipts=draw(for_receipts(names)),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,11 @@ import pytest
 
 import schemas
 from bundle import instant
+from bundle import trust as trusts
 from bundle.digest import Digest
+from bundle.receiptkeys import ReceiptKeys
 from bundle.secretfile import Passphrase
+from bundle.signature import PublicKey
 from bundler import signing
 from importer.ledger import entry as kinds
 from importer.ledger.book import Ledger
@@ -145,6 +149,25 @@ def test_it_is_signed_by_the_key_that_the_host_has(bundle: Bundle) -> None:
     done = run("verify", "out.json", "--pub", pub)
     assert (done.code, "prod-000001 complete" in done.out) == (0, True), done
     assert Ledger.open().chain.entries[-2].body["signed"] is True
+
+
+def test_the_trust_file_says_whose_receipts_count(bundle: Bundle) -> None:
+    pub = keygen()
+    assert bring(bundle, "--receipt", "out.json").code == 0
+    done = run("verify", "out.json", "--trust", bundle.trust)
+    assert (done.code, "names no key that signs receipts" in done.err) == (5, True), done
+    made = trusts.load(bundle.trust)
+    key = PublicKey.from_pem(pub.read_bytes())
+    known = replace(made, receipts=ReceiptKeys({"berlin": key}))
+    bundle.trust.write_bytes(known.to_bytes())
+    assert run("verify", "out.json", "--trust", bundle.trust).code == 0
+    assert "not verified" not in run("show", "out.json", "--trust", bundle.trust).out
+    assert "names other keys" not in bring(bundle).err
+    assert dray("receipt", "keygen", "--no-passphrase", "other", folder=Path.cwd()).code == 0
+    done = bring(bundle, "--receipt", "out.json", "--receipt-key", "other/receipt.key")
+    assert (done.code, "the trust file names other keys for receipts" in done.err) == (0, True)
+    done = run("verify", "out.json", "--trust", bundle.trust)
+    assert (done.code, "another key than berlin" in done.err) == (5, True), done
 
 
 def test_openssl_checks_it(bundle: Bundle) -> None:

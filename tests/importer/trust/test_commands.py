@@ -79,6 +79,32 @@ def test_a_version_is_in_use_when_the_last_who_must_has_signed(desk: Desk) -> No
     assert (desk.low / file_name(1)).read_bytes() == (desk.high / "trust.json").read_bytes()
 
 
+def test_keys_for_receipts_stand_apart_from_those_that_sign(desk: Desk) -> None:
+    for site in ("berlin", "tokyo"):
+        desk.on_low("receipt", "keygen", site, "--no-passphrase")
+    added = desk.next("add", "berlin/receipt.pub", "--receipts", "--name", "berlin")
+    assert "+ receipts berlin  " in added.out
+    again = desk.next("add", "berlin/receipt.pub", "--receipts", "--name", "b", code=2)
+    assert "'berlin' is a key for receipts in the trust file already" in again.err
+    taken = desk.next("add", "berlin/receipt.pub", "--name", "b", "--stream", "prod", code=2)
+    assert "is a key that signs receipts, and so nothing else" in taken.err
+    taken = desk.next("add", "alice.pub", "--receipts", code=2)
+    assert "is a key that signs bundles or the trust file, and so no receipts" in taken.err
+    both = desk.next("add", "tokyo/receipt.pub", "--receipts", "--stream", "prod", code=2)
+    assert "or --receipts alone" in both.err
+    desk.next("add", "tokyo/receipt.pub", "--receipts", "--name", "tokyo-2", "--person", "tokyo")
+    desk.sign("alice", "bob")
+    shown = desk.on_high("show", desk.low / "trust.json").out
+    assert "receipts berlin\n" in shown
+    assert "receipts tokyo-2 of tokyo\n" in shown
+    assert "- receipts berlin\n" in desk.next("revoke", "berlin").out
+    desk.sign("alice", "carol")
+    assert desk.current("low").version == 3
+    assert list(desk.current("low").receipts.keys) == ["tokyo-2"]
+    desk.on_high("apply", desk.low)
+    assert desk.current().receipts.sites == {"tokyo-2": "tokyo"}
+
+
 def test_people_sign_on_their_own_machines(desk: Desk, tmp_path: Path) -> None:
     desk.next("renew")
     desk.sign("alice")
