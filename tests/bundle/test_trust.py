@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 DATA = b'{"stream": "prod", "sequence": 42}\n'
 ALICE, BOB, CAROL, CI = (signer(name) for name in ("alice", "bob", "carol", "ci"))
-HIGH = signer("high")
 EVE = signer("eve")
 TWO_OF_THREE = trust_of(
     ALICE,
@@ -247,10 +246,6 @@ def first_key(**changes: object) -> bytes:
     return edited(lambda document: document["keys"][0].update(changes))
 
 
-def high(**changes: object) -> bytes:
-    return with_(receipts=[{"name": "high", "pem": HIGH.public_key.pem, **changes}])
-
-
 def two_of_one(document: dict[str, Any]) -> None:
     document["keys"][0]["person"] = "bob"
     document["streams"]["prod"]["threshold"] = 3
@@ -308,21 +303,6 @@ LIES = {
     ),
     r"streams.prod.roles\[0\].keys\[0\]: 'eve' is not": roles(
         {"name": "a", "keys": ["eve"], "threshold": 1}
-    ),
-    r"receipts\[0\].pem: is the key of 'alice' again": high(pem=ALICE.public_key.pem),
-    r"receipts\[0\].name: 'bob' is there twice": high(name="bob"),
-    r"receipts\[0\].name: is not allowed": high(name="Site A"),
-    r"receipts\[0\].site: is not allowed": high(site="Site A"),
-    r"receipts\[0\].threshold: is not a known key": high(threshold=1),
-    r"receipts\[1\].pem: is the key of 'high-0' again": with_(
-        receipts=[{"name": f"high-{n}", "pem": HIGH.public_key.pem} for n in range(2)]
-    ),
-    "receipts: must be a list": with_(receipts={}),
-    "receipts: has more than 64 keys": with_(
-        receipts=[
-            {"name": f"high-{n}", "pem": signer(f"high-{n}", "ed25519").public_key.pem}
-            for n in range(65)
-        ]
     ),
     "streams.prod.roles: need 2 different people": roles(
         {**ONE, "name": "a"}, {**ONE, "name": "b"}
