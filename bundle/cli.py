@@ -16,7 +16,17 @@ from bundle.options import begin, emit, fail, merge
 _ON = frozenset({"1", "true", "t", "yes", "y", "on"})
 SIDES = {
     "Low side": ("init", "adopt", "doctor", "lock", "export", "sign", "policy"),
-    "High side": ("verify", "import", "relocate", "repair", "serve", "status", "ledger", "harbor"),
+    "High side": (
+        "verify",
+        "import",
+        "promote",
+        "relocate",
+        "repair",
+        "serve",
+        "status",
+        "ledger",
+        "harbor",
+    ),
     "Either side": ("inspect", "keygen", "trust", "receipt", "kit"),
 }
 """Where each command is used, in the order of use."""

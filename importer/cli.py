@@ -21,6 +21,7 @@ from importer import opening
 from importer.harbor.command import harbor
 from importer.ledger.command import ledger
 from importer.option import decrypt_option, override_options, policy_option, quarantine_option
+from importer.promote.command import promote
 from importer.receipts.command import receipt, receipt_options
 from importer.receipts.recording import on_record
 from importer.relocate.command import relocate
@@ -44,7 +45,7 @@ FOLDERS = click.Path(path_type=Path)
 def commands() -> list[click.Command]:
     """Return the commands of the high side."""
     return [
-        *(inspect, verify, repair, load, relocate, serve, status),
+        *(inspect, verify, repair, load, promote, relocate, serve, status),
         *(trust_file, ledger, receipt, harbor, kit()),
     ]
 

@@ -129,13 +129,13 @@ class Load:
     def _send(self, step: Step) -> str:
         if source := step.source:
             held = step.target.held(source.artifact, source.content)
-            blob = self._scanned(_Stoppable(held, self.stop))
+            blob = self._scanned(Stoppable(held, self.stop))
             return step.target.put(step.artifact, step.content, blob, lambda _count: None)
         blob = self._scanned(self._open(step.content.digest))
         return step.target.put(step.artifact, step.content, blob, self.on_bytes)
 
     def _open(self, digest: Digest) -> Blob:
-        return _Stoppable(self.reader.blob(digest), self.stop)
+        return Stoppable(self.reader.blob(digest), self.stop)
 
     def _scanned(self, blob: Blob) -> Blob:
         return self.scanner.tee(blob) if self.scanner else blob
@@ -187,7 +187,7 @@ class Load:
         (self.outcome.published if changed else self.outcome.unchanged).append(artifact.name)
 
 
-class _Stoppable:
+class Stoppable:
     """A blob whose reading ends when the run is told to stop."""
 
     def __init__(self, blob: Blob, stop: threading.Event) -> None:
@@ -196,12 +196,14 @@ class _Stoppable:
         self.digest, self.size = self._blob.digest, self._blob.size
 
     def blocks(self, *, offset: int = 0, sha: Any = None) -> Iterator[bytes]:
+        """Yield the bytes; raise :class:`PartlyDone` when told to stop."""
         for block in self._blob.blocks(offset=offset, sha=sha):
             if self._stop.is_set():
                 raise PartlyDone("interrupted", hint="run the same command again")
             yield block
 
     def read(self) -> bytes:
+        """Return all bytes."""
         return self._blob.read()
 
 

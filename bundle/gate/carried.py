@@ -146,7 +146,7 @@ class _Finder:
         try:
             notes = json.loads(self.read(content)).get("annotations")
             value = notes.get(key) if isinstance(notes, dict) else None
-        except (ValueError, RecursionError, AttributeError):
+        except (ValueError, RecursionError, AttributeError, NotTrusted):
             return ""
         return value[:4096] if isinstance(value, str) else ""
 

@@ -106,7 +106,9 @@ class Judge:
             else:
                 refused.append(f"{finding}, says {finding.source}{note}")
         names = tuple(dict.fromkeys(one.report.name for one in usable))
-        said = f"{len(found)} found, {len(refused)} above {limit.severity}"
+        said = (
+            f"{len(found)} found, {len(refused)} above {limit.severity}" if usable else "no report"
+        )
         said += f", {len(excused)} let through" if excused else ""
         all_faults = (*faults, *refused)
         result = FAIL if all_faults else PASS

@@ -5,6 +5,7 @@ Source: src/server/v2.0/handler/scan.go; pluggable-scanner-spec, "Vulnerability 
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -114,6 +115,20 @@ class Scans:
                 )
             sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+    def report(self, repository: str, digest: Digest) -> bytes | None:
+        """Return the last scan's report as Harbor gives it (JSON), None where there is none.
+
+        Source: src/pkg/scan/vuln/report.go, Report; read it by :mod:`bundle.gate.harbor`.
+        """
+        what = f"the report about {repository}"
+        headers = {"X-Accept-Vulnerabilities": REPORT}
+        path = _path(repository, digest, "additions/vulnerabilities")
+        answer = self._api.call("GET", path, what, headers=headers, ok=(200, 404))
+        if answer.status == 404:
+            return None
+        found = self._api.fields(answer, what).raw(REPORT, None)
+        return None if found is None else json.dumps(found).encode()
 
     def vulnerabilities(self, repository: str, digest: Digest) -> list[Vulnerability]:
         """Return all that the last scan found."""

@@ -32,6 +32,9 @@ OVERRIDE = "override"
 TRUST = "trust"
 RECEIPT = "receipt"
 POLICY = "policy"
+PROMOTION_BEGUN = "promote-begun"
+PROMOTION_DONE = "promote-done"
+PROMOTION_FAILED = "promote-error"
 MIRROR = "mirror"
 _OWN = ("mediaType", "number", "previous", "when", "kind")
 

@@ -26,7 +26,7 @@ class Chosen:
     path: Path | None
     key: Path | None
 
-    def scribe(self, trust: Trust, only: str = "") -> Scribe:
+    def scribe(self, trust: Trust | None, only: str = "") -> Scribe:
         """Return who writes it; ``only`` are the kinds that are asked for.
 
         Raises :class:`bundle.errors.UsageError` for a key that is none.

@@ -77,7 +77,7 @@ def generate(folder: Path, passphrase: bytes | None) -> tuple[Path, Path, Public
     return folder / PRIVATE, folder / PUBLIC, public
 
 
-def load(path: Path, trust: Trust, *, passphrase: Passphrase) -> tuple[ReceiptKey, str]:
+def load(path: Path, trust: Trust | None, *, passphrase: Passphrase) -> tuple[ReceiptKey, str]:
     """Read the private key; return it, and a warning for people (empty when all is well).
 
     Raises :class:`UsageError` when it is no such key, its passphrase is wrong, or the trust file
@@ -92,7 +92,7 @@ def load(path: Path, trust: Trust, *, passphrase: Passphrase) -> tuple[ReceiptKe
     if not isinstance(key, EllipticCurvePrivateKey) or not isinstance(key.curve, SECP256R1):
         raise UsageError(f"{path} is {kind_of(key)}, which signs no receipts", hint=_WANTED)
     public = PublicKey.of(key.public_key())
-    if public in trust.keys.values():
+    if trust is not None and public in trust.keys.values():
         message = f"{path} is a key of the trust file: it signs bundles, and so no receipts"
         raise UsageError(message, hint="keep it off this host; " + _WANTED)
     return ReceiptKey(public, key), warning

@@ -22,13 +22,14 @@ from importer.receipts import ending
 from importer.receipts.ending import TEXT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from pathlib import Path
 
     from bundle.artifact import Artifact
     from bundle.errors import DrayError
     from importer.admission import Admission
+    from importer.ledger.book import Ledger
     from importer.load import Outcome
     from importer.plan import Plan
     from importer.receipts.signing import ReceiptKey
@@ -101,6 +102,16 @@ class Scribe:
         )
 
     def _keep(self, admission: Admission, receipt: Receipt) -> bytes:
+        def note(data: bytes) -> None:
+            admission.note_receipt(data, is_signed=self.key is not None)
+
+        return self.keep(admission.ledger, receipt, note)
+
+    def keep(self, ledger: Ledger, receipt: Receipt, note: Callable[[bytes], object]) -> bytes:
+        """Write a receipt and have it put on record by ``note``; return its bytes.
+
+        Raises :class:`bundle.errors.UsageError`.
+        """
         from bundle import dsse  # noqa: PLC0415  (not for --help)
         from bundle.receipt import PAYLOAD_TYPE  # noqa: PLC0415
         from importer.receipts import shelf  # noqa: PLC0415
@@ -108,10 +119,9 @@ class Scribe:
         made = receipt.to_bytes()
         data = self.key.seal(made) if self.key else dsse.Envelope(PAYLOAD_TYPE, made).to_bytes()
         with shelf.alone():
-            admission.ledger.refresh()
-            known = admission.ledger.receipts()
-            self.written = shelf.write(receipt.bundle.name, data, known)
-            admission.note_receipt(data, is_signed=self.key is not None)
+            ledger.refresh()
+            self.written = shelf.write(receipt.bundle.name, data, ledger.receipts())
+            note(data)
         return data
 
     def told(self) -> dict[str, Any]:

@@ -85,6 +85,15 @@ class HarborTarget(RegistryTarget):
         self._unlabelled: set[str] = set()
 
     @property
+    def harbor(self) -> Harbor:
+        """The calls of its API."""
+        return self._harbor
+
+    def repository(self, artifact: Artifact) -> str:
+        """Return ``project/name`` of an artifact."""
+        return self._repository(artifact)
+
+    @property
     def notes(self) -> Sequence[str]:
         """What did not go as wished, and harmed nothing."""
         return self._said

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from bundle.artifact import MANIFEST_ROLES
 from bundle.errors import TargetError, VerificationError
 from bundle.registry import Registry
 from importer.ledger.shelf import RegistryShelf
@@ -87,11 +89,33 @@ class RegistryTarget(Unprepared):
         return False
 
     def held(self, artifact: Artifact, content: Content) -> Held:
-        """Return a blob of the artifact's repository, to be read back."""
+        """Return a blob or a manifest of the artifact's repository, to be read back."""
         repository = self._repository(artifact)
         place = f"{self._host}/{repository}@{content.digest}"
+        if content.role in MANIFEST_ROLES:
+            return Held(
+                content.digest,
+                content.size,
+                place,
+                lambda offset: self._manifest(repository, content.digest, offset),
+            )
         opener = self._registry.opener(repository, content.descriptor)
         return Held(content.digest, content.size, place, opener)
+
+    def expect(self, content: Content, origin: RegistryTarget, artifact: Artifact) -> None:
+        """Know that another's repository at this registry has a content: it is mounted from there.
+
+        A registry that does not mount it is sent the bytes.
+        """
+        self._remember(content.digest, origin._repository(artifact))
+
+    @contextmanager
+    def _manifest(self, repository: str, digest: Digest, offset: int) -> Iterator[Iterator[bytes]]:
+        try:
+            data = self._registry.manifest(repository, digest)[1]
+        except VerificationError as error:  # it is the registry that lies, not the medium
+            raise TargetError(error.message, hint=error.hint, case="changed") from None
+        yield iter((data[offset:],))
 
     def put(
         self, artifact: Artifact, content: Content, blob: Blob, on_bytes: Callable[[int], object]
