@@ -42,7 +42,7 @@ class Chosen:
         key, warning = signing.load(place, trust, passphrase=passphrase)
         if warning:
             warn(warning)
-        if trust.receipts.keys and not trust.receipts.site(key.public_key):
+        if trust and trust.receipts.keys and not trust.receipts.site(key.public_key):
             warn(
                 "the trust file names other keys for receipts: the low side will not believe "
                 "those that this key signs"
