@@ -167,7 +167,7 @@ def _world(found: Evidence, reach: Reach, site: Site, own: Mapping[str, dict[str
                 reach.archive(chart),
                 names,
                 own.get(chart.path.rpartition("/")[2], {}),
-                site.pull_secret,
+                pull_secret=site.pull_secret,
             )
             for chart, stem in zip(charts, stems(charts), strict=True)
         )

@@ -108,18 +108,26 @@ def _version(chart: Stored) -> str:
 
 
 def build(
-    chart: Stored, stem: str, archive: bytes, names: Names, own: Values, pull_secret: str = ""
+    chart: Stored,
+    stem: str,
+    archive: bytes,
+    names: Names,
+    own: Values,
+    *,
+    pull_secret: str = "",
+    helm: str | None = None,
 ) -> Release:
     """Return the release; raise :class:`TargetError` for what is no chart.
 
-    ``own`` are values of the site, over which those of the release are laid.
+    ``own`` are values of the site, over which those of the release are laid. ``helm`` is the path
+    of the program, empty for the reader here; by default it is looked for.
     """
     try:
         found = charts.read(archive)
         top = charts.place(found, own)
     except ValueError as fault:
         raise TargetError(f"{chart.reference} cannot be read as a chart: {fault}") from None
-    made = _Maker(found, archive, names, own)
+    made = _Maker(found, archive, names, own, helmprogram.find() if helm is None else helm)
     values = made.proved(_renamed(top, names))
     missing = made.missing(values)
     if pull_secret:
@@ -160,6 +168,7 @@ class _Maker:
     archive: bytes
     names: Names
     own: Values
+    helm: str
     notes: list[str] = field(default_factory=list)
     _pages: dict[str, list[Rendered]] = field(default_factory=dict)
 
@@ -172,9 +181,9 @@ class _Maker:
         return self._pages[key]
 
     def _render(self, values: Values) -> list[Rendered]:
-        if program := helmprogram.find():
+        if self.helm:
             try:
-                return helmprogram.render(program, self.archive, values)
+                return helmprogram.render(self.helm, self.archive, values)
             except helmprogram.HelmError as fault:
                 self._note(f"helm cannot render it, so dray reads it itself: {fault}")
         return rendering.render(charts.place(self.chart, values))

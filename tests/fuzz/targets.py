@@ -43,6 +43,7 @@ from tests import factory, keys
 from tests.fuzz import (
     contenttargets,
     gatetargets,
+    relocatetargets,
     scantargets,
     servertargets,
     vendortargets,
@@ -375,6 +376,7 @@ TARGETS: dict[str, Target] = {
     **vendortargets.TARGETS,
     **gatetargets.TARGETS,
     **scantargets.TARGETS,
+    **relocatetargets.TARGETS,
     **servertargets.TARGETS,
     **contenttargets.TARGETS,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.sabotage.edit import Sabotage
 from tests.sabotage.gates import GATES
 from tests.sabotage.memory import MEMORY
+from tests.sabotage.relocation import RELOCATION
 
 DOCUMENTS = (
     Sabotage("bundle/decode.py", "bytes are more than the"),
@@ -357,4 +358,5 @@ CHECKS = (
     *TARGETS,
     *SERVED,
     *KIT,
+    *RELOCATION,
 )

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 from typing import TYPE_CHECKING
 
 import requests
 
+from bundle.decode import dump_json
+from bundle.secretfile import Passphrase
+from importer.receipts import signing
+from tests import keys
 from tests.importer.relocate.site import forged
 from tests.refusals.table import dray, snapshot
 
@@ -197,3 +202,27 @@ def test_a_ca_with_a_key_in_it_is_refused(high: High) -> None:
     high.load([CUDA])
     (high.folder / "ca.pem").write_text("-----BEGIN PRIVATE KEY-----\n")
     assert "holds no certificate" in refused(high, "--ca", "ca.pem", code=2)
+
+
+def test_a_place_that_no_registry_has_is_refused(high: High) -> None:
+    """Signed by the right key, and wrong all the same."""
+    high.load([CUDA])
+    key, _warning = signing.load(
+        high.folder / "config/dray/receipt.key", keys.trust(), passphrase=Passphrase()
+    )
+    body = json.loads(base64.b64decode(json.loads(high.receipt.read_bytes())["payload"]))
+    row = body["predicate"]["artifacts"][0]
+    row["place"] = row["place"].replace("/nvidia/", "/../")
+    high.receipt.write_bytes(key.seal(dump_json(body)))
+    assert "which no registry has" in refused(high, code=3)
+
+
+def test_a_secret_is_called_as_kubernetes_can(high: High) -> None:
+    high.load([CUDA])
+    assert "is no name of a secret" in refused(high, "--pull-secret", "My Secret", code=2)
+
+
+def test_a_format_that_was_asked_for_and_has_nothing_is_refused(high: High) -> None:
+    high.load([CUDA])
+    said = refused(high, "--for", "crio,triton", code=2)
+    assert "--for triton: there is nothing to write" in said
