@@ -74,6 +74,7 @@ class High:
     prefix: str = field(default_factory=lambda: f"t{uuid.uuid4().hex[:10]}")
     rules: tuple[tuple[str, str], ...] = ()
     number: int = 0
+    scheme: str = "registry"
     more: dict[str, str] = field(default_factory=dict)
     """Further keys of the registry in the target file."""
 
@@ -112,7 +113,7 @@ class High:
         media = self.folder / f"medium-{self.number}"
         bundle = factory.build(media, artifacts, sequence=self.number, chunk_size=1 << 20)
         rules = [{"from": a, "to": b} for a, b in self.rules]
-        entry = {"to": f"registry://{self.target}", **self.more}
+        entry = {"to": f"{self.scheme}://{self.target}", **self.more}
         targets = [entry | ({"map": rules} if rules else {})]
         file = self.folder / "targets.yaml"
         file.write_text(yaml.safe_dump({"apiVersion": "dray/v1", "targets": targets}))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from tests.importer.relocate.site import High
     from tests.servers.ca import Authority
+    from tests.servers.harbor import HarborServer
     from tests.servers.registry import Registry
 
 APP = "charts.example/x/app:1.0.0"
@@ -164,3 +165,22 @@ def login(home: Path, registry: Registry) -> Path:
     file = home / "auth.json"
     file.write_text(json.dumps({"auths": {registry.host: {"auth": pair}}}))
     return file
+
+
+def test_a_harbor_is_a_registry_with_a_project(
+    high: High, harbor_plain: HarborServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    high.registry, high.scheme = harbor_plain.emulated.host, "harbor"
+    admin = harbor_plain.admin
+    pair = base64.b64encode(f"{admin.username}:{admin.password}".encode()).decode()
+    file = high.folder / "auth.json"
+    file.write_text(json.dumps({"auths": {high.registry: {"auth": pair}}}))
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(file))
+    archive = small({"appImage": "quay.io/a/app:v1"}, "{{ .Values.appImage }}")
+    high.load(["quay.io/a/app:v1"], {APP: archive})
+    done = high.relocate("--target", high.target)
+    assert done.code == 0, done
+    (values,) = high.documents("helm/app-1.0.0.values.yaml")
+    assert values == {"appImage": f"{high.target}/a/app:v1"}
+    hosts = high.files()["containerd/certs.d/quay.io/hosts.toml"].decode()
+    assert f"/v2/{high.prefix}" in hosts

@@ -29,6 +29,11 @@ ROWS = {
         "config/crd/bases/helm.toolkit.fluxcd.io_helmreleases.yaml",
         "flux/gpu-operator-v25.3.0.yaml",
     ),
+    "Application": (
+        "github.com/argoproj/argo-cd/v3@v3.1.0",
+        "manifests/crds/application-crd.yaml",
+        "argocd/gpu-operator-v25.3.0.yaml",
+    ),
     "ClusterPolicy": (
         KYVERNO,
         "config/crds/kyverno/kyverno.io_clusterpolicies.yaml",
@@ -72,7 +77,7 @@ def test_the_resource_obeys_its_schema(high: High, kind: str) -> None:
     high.load(needed(archive), {GPU: archive})
     assert high.relocate("--pull-secret", "harbor-pull").code == 0
     (document,) = [one for one in high.documents(file) if one["kind"] == kind]
-    check(yaml.safe_load((folder / crd).read_text()), document)
+    check(yaml.load((folder / crd).read_text(), yaml.CSafeLoader), document)
     spoilt = {**document, "spec": {**document["spec"], "notInTheSchema": 1}}
     with pytest.raises(jsonschema.ValidationError, match="notInTheSchema"):
-        check(yaml.safe_load((folder / crd).read_text()), spoilt)
+        check(yaml.load((folder / crd).read_text(), yaml.CSafeLoader), spoilt)
