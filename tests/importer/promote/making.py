@@ -64,20 +64,24 @@ def report(locked: LockedArtifact, *flaws: Flaw) -> dict[str, Any]:
 
 @dataclass
 class Site:
-    """A bundle on its way into a quarantine, and out of it. ``to`` is the target."""
+    """A bundle on its way into a quarantine, and out of it. ``to`` is the target.
+
+    ``quarantine`` empty leaves it to the target file.
+    """
 
     folder: Path
     bundle: Bundle
     to: str = "warehouse"
+    quarantine: str = "hold"
 
     def policy(self, text: str = "max-severity: high") -> str:
         """Write a policy file; return its name."""
         (self.folder / "policy.yaml").write_text(f"apiVersion: dray/v1\nkind: Policy\n{text}\n")
         return "policy.yaml"
 
-    def load(self, *more: str, quarantine: str = "hold", code: int = 0) -> Answer:
-        """Import the bundle into the quarantine."""
-        way = ("--quarantine", quarantine) if quarantine else ()
+    def load(self, *more: str, code: int = 0) -> Answer:
+        """Import the bundle."""
+        way = ("--quarantine", self.quarantine) if self.quarantine else ()
         asked = ("import", self.bundle.folder, "--trust", self.bundle.trust, "--to", self.to)
         return self._dray(code, *asked, *way, *more)
 

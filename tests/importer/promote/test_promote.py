@@ -193,7 +193,8 @@ def test_another_target_than_that_of_the_import_is_refused(clean: Site) -> None:
 def test_without_an_import_into_a_quarantine_there_is_nothing_to_promote(clean: Site) -> None:
     clean.policy()
     assert "no import into a quarantine is on record" in clean.promote(code=2).err
-    clean.load(quarantine="")
+    clean.quarantine = ""
+    clean.load()
     assert "no import into a quarantine is on record" in clean.promote(code=2).err
     path = str(shelf.listed()[-1])
     assert "lies in a quarantine" in clean.promote(path, code=2).err
