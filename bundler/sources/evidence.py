@@ -8,10 +8,10 @@ from bundle.artifact import Content
 from bundle.decode import compact_json
 from bundle.digest import Descriptor, Digest
 from bundle.errors import NotTrusted
+from bundle.fileset import EMPTY, MANIFEST, described
 from bundle.upstream import cosign, evidence
 from bundle.upstream.envelope import MAX_BYTES, MEDIA_TYPES
 from bundler.lock import LockedContent
-from bundler.sources.fileset import EMPTY, MANIFEST, described
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,10 +7,11 @@ import unicodedata
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from bundle import fileset
 from bundle.artifact import REPOSITORY, SIGNATURE, Artifact, Content, path_fault
-from bundle.decode import compact_json
-from bundle.digest import Descriptor, Digest
+from bundle.digest import Digest
 from bundle.errors import SourceError
+from bundle.fileset import EMPTY, FILE, MANIFEST, described
 from bundle.progress import human
 from bundler.lock import LockedArtifact, LockedContent
 
@@ -19,15 +20,6 @@ if TYPE_CHECKING:
 
     from bundler.lock import Origin
 
-MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
-EMPTY: Final = "application/vnd.oci.empty.v1+json"
-"""The media type of a config that says nothing: ``{}`` (OCI image-spec, manifest.md)."""
-FILE: Final = "application/vnd.dray.file.v1"
-TITLE: Final = "org.opencontainers.image.title"
-VERSION: Final = "org.opencontainers.image.version"
-SOURCE: Final = "com.nvidia.dray.source"
-SIGNATURE_NAME: Final = "result.sigstore"
-"""What NGC's own tools call the signature of a version."""
 MANIFEST_LIMIT: Final = 4 << 20
 """Bytes that registries take as a manifest (OCI distribution-spec, "Pushing Manifests")."""
 LARGEST: Final = 1 << 50
@@ -75,16 +67,10 @@ def build(
         )
         for file in layers
     ]
-    annotations = {SOURCE: identity.name, VERSION: identity.version}
-    body = {
-        "artifactType": f"application/vnd.dray.{identity.kind}.v1",
-        "layers": [
-            {**described(item.content.descriptor), "annotations": {TITLE: item.content.path}}
-            for item in contents
-        ],
-        "annotations": annotations,
-    }
-    return assemble(identity, contents, body, config=(EMPTY, "{}"), origin=origin, notes=notes)
+    plain = (item.content for item in contents)
+    body = fileset.body(identity.kind, identity.name, identity.version, plain)
+    config = (EMPTY, fileset.CONFIG.decode())
+    return assemble(identity, contents, body, config=config, origin=origin, notes=notes)
 
 
 def signed(locked: LockedArtifact, signature: bytes) -> LockedArtifact:
@@ -92,19 +78,11 @@ def signed(locked: LockedArtifact, signature: bytes) -> LockedArtifact:
 
     Its bytes are pinned and not kept: the origin hands them out again.
     """
-    artifact, config = locked.artifact, next(c for c in locked.contents if c.text == "{}")
+    artifact = locked.artifact
     root = next(content for content in artifact.contents if content.digest == artifact.root)
     content = Content("layer", SIGNATURE, Digest.of(signature), len(signature))
-    title = {TITLE: SIGNATURE_NAME}
-    document = {
-        "schemaVersion": 2,
-        "mediaType": MANIFEST,
-        "artifactType": SIGNATURE,
-        "config": described(config.content.descriptor),
-        "layers": [{**described(content.descriptor), "annotations": title}],
-        "subject": described(root.descriptor),
-    }
-    manifest = _written(MANIFEST, compact_json(document).decode(), role="manifest")
+    text = fileset.signature(content.descriptor, root.descriptor).decode()
+    manifest = _written(MANIFEST, text, role="manifest")
     manifest = replace(manifest, content=replace(manifest.content, subject=root.digest))
     contents = (*locked.contents, LockedContent(content, unvouched=True), manifest)
     said = f"of its publisher (OMS), {content.digest[:19]}, {human(content.size)}: goes along"
@@ -126,10 +104,8 @@ def assemble(
 ) -> LockedArtifact:
     """Add ``config`` (media type and text) and the manifest around ``body`` to the layers."""
     what = _written(config[0], config[1], role="config")
-    document = {"schemaVersion": 2, "mediaType": MANIFEST, **body}
-    document["config"] = described(what.content.descriptor)
-    document.setdefault("layers", [described(item.content.descriptor) for item in layers])
-    text = compact_json(document).decode()
+    document = {"layers": [described(item.content.descriptor) for item in layers], **body}
+    text = fileset.manifest(document, what.content.descriptor).decode()
     root = _written(MANIFEST, text, role="manifest", tags=(tag(identity.version),))
     if root.content.size > MANIFEST_LIMIT:
         raise SourceError(
@@ -156,15 +132,6 @@ def _written(media_type: str, text: str, *, role: str, tags: tuple[str, ...] = (
     return LockedContent(
         Content(role, media_type, Digest.of(data), len(data), tags=tags), text=text
     )
-
-
-def described(descriptor: Descriptor) -> dict[str, object]:
-    """Return a descriptor as manifests spell it."""
-    return {
-        "mediaType": descriptor.media_type,
-        "digest": str(descriptor.digest),
-        "size": descriptor.size,
-    }
 
 
 def check_paths(what: str, paths: Iterable[str]) -> None:

@@ -64,7 +64,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Registry:
-    """One bundle as a registry; for several threads."""
+    """One bundle, or one folder, as a registry; for several threads."""
 
     catalogue: Catalogue
     store: Store
@@ -99,11 +99,12 @@ class Registry:
         found = self.catalogue.find(name, namespace)
         if found is None:
             of = f" of {namespace[:100]}" if namespace else ""
-            raise Refused(404, "NAME_UNKNOWN", f"the bundle holds no {name[:255]}{of}")
+            raise Refused(404, "NAME_UNKNOWN", f"there is no {name[:255]}{of} here")
         return found
 
     def _manifest(self, repository: Repository, reference: str, request: Request) -> Answer:
         content = self._find(repository, reference)
+        self.store.check(content.digest)
         headers = {"Content-Type": content.media_type, **_identity(content.digest)}
         if _known(request, content.digest):
             return Answer(304, headers)
@@ -134,6 +135,7 @@ class Registry:
         content = repository.blobs.get(digest) or repository.manifests.get(digest)
         if content is None:
             raise Refused(404, "BLOB_UNKNOWN", f"no blob {digest} of {repository.name} here")
+        self.store.check(digest)
         headers = {
             "Content-Type": "application/octet-stream",
             "Accept-Ranges": "bytes",

@@ -1,4 +1,4 @@
-"""What a bundle holds, as the repositories, tags and referrers of a registry.
+"""What a bundle or a folder holds, as the repositories, tags and referrers of a registry.
 
 An artifact has the name that an import would give it, and its source's own name with the host in
 front: ``nvidia/cuda`` and ``nvcr.io/nvidia/cuda``. Both hold the same.
@@ -14,7 +14,7 @@ from bundle.errors import UsageError
 from importer.targets.naming import REPOSITORY, Naming
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from bundle.artifact import Artifact, Content
     from bundle.digest import Digest
@@ -77,8 +77,11 @@ class Catalogue:
         )
 
 
-def build(artifacts: Iterable[Artifact]) -> Catalogue:
-    """Return the catalogue of the artifacts of a verified manifest."""
+def build(artifacts: Iterable[Artifact], given: Mapping[str, str] | None = None) -> Catalogue:
+    """Return the catalogue of artifacts that a verified manifest, or receipts, vouch for.
+
+    ``given`` are repositories by artifact name, that an import has given them already.
+    """
     found: dict[str, Repository] = {}
     short: set[str] = set()
     left: list[str] = []
@@ -86,7 +89,7 @@ def build(artifacts: Iterable[Artifact]) -> Catalogue:
     for artifact in artifacts:
         names = [artifact.repository] if re.fullmatch(REPOSITORY, artifact.repository) else []
         try:
-            own = naming.repository(artifact, "")
+            own = (given or {}).get(artifact.name) or naming.repository(artifact, "")
         except UsageError as error:
             left.append(error.message)
         else:

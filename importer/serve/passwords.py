@@ -44,6 +44,8 @@ class Passwords:
     _good: set[bytes] = field(default_factory=set, repr=False)
     _salt: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    wrong: int = 0
+    """How many passwords were wrong."""
 
     @classmethod
     def load(cls, path: Path) -> Passwords:
@@ -74,6 +76,9 @@ class Passwords:
         user, password = _basic(header)
         if user and self._matches(user, password):
             return
+        if header:
+            with self._lock:
+                self.wrong += 1
         said = "a user and a password are needed" if not header else "not this user and password"
         raise Refused(401, "UNAUTHORIZED", said, WWW_Authenticate='Basic realm="dray serve"')
 

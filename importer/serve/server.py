@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from bundle.errors import DrayError, MediaIncomplete, UsageError
+from bundle.errors import DrayError, MediaIncomplete, NotTrusted, UsageError
 from bundle.required import LEFT_OUT
 from importer.serve.answer import Answer, Refused
 from importer.serve.request import HEAD_LIMIT, BadRequest, Request, parse
@@ -33,6 +33,8 @@ PATIENCE = 30.0
 """Seconds for a request's head, and for the next request on a connection."""
 SENDING = 60.0
 """Seconds for a client to take a block of a megabyte: 17 kB/s at least."""
+GUESSING = 1.0
+"""Seconds that a wrong password costs whoever sent it: no more than 64 a second in all."""
 ENDING = 5.0
 """Seconds that transfers have to see that the server ends."""
 
@@ -184,9 +186,22 @@ class Connection(socketserver.BaseRequestHandler):
             answer = _begun(answer) if request.method == "GET" else answer
         except Refused as refused:
             answer = refused.answer()
+            if refused.status == HTTPStatus.UNAUTHORIZED and "authorization" in request.headers:
+                fault = self._guessed()
         except DrayError as error:
             answer, fault = _failure(error), error
         return self._send(connection, request, answer, began, fault)
+
+    def _guessed(self) -> DrayError | None:
+        """Let whoever guesses passwords wait; return a warning, ever more seldom."""
+        self.server.stopping.wait(GUESSING)
+        wrong = self.server.passwords.wrong if self.server.passwords else 0
+        if wrong & (wrong - 1):
+            return None
+        return NotTrusted(
+            f"{wrong} wrong passwords so far, the last from {self.client_address[0]}",
+            hint="if it goes on, somebody guesses them",
+        )
 
     def _send(
         self,
@@ -284,10 +299,10 @@ def _chained(first: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:
 def _failure(error: DrayError) -> Answer:
     """Say that the media are at fault; which file it is, is for the server's own people."""
     if error.case == LEFT_OUT:  # no medium of this bundle will ever bring it
-        return Refused(404, "BLOB_UNKNOWN", "this bundle leaves it out").answer()
+        return Refused(404, "BLOB_UNKNOWN", error.message).answer()
     if isinstance(error, MediaIncomplete):
-        return Refused(503, "UNAVAILABLE", "a medium that holds it is not here").answer()
-    return Refused(500, "UNKNOWN", "the medium holds other bytes than were signed").answer()
+        return Refused(503, "UNAVAILABLE", "what it is stored on is not here").answer()
+    return Refused(500, "UNKNOWN", "what is stored here is not what was verified").answer()
 
 
 def _cut(connection: socket.socket) -> None:

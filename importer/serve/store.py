@@ -12,16 +12,16 @@ import hashlib
 import threading
 from collections import OrderedDict
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from bundle.digest import BLOCK
 from bundle.errors import VerificationError
+from bundle.reader import MANIFEST_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from bundle.digest import Digest
-    from bundle.reader import MediumBlob, Reader
 
 SEGMENT = BLOCK
 _SIZE = 32
@@ -67,38 +67,79 @@ class Segments:
                 self._reading.pop(digest, None)
 
 
+class Blob(Protocol):
+    """A blob to be read, as often as clients ask for it."""
+
+    @property
+    def digest(self) -> Digest:
+        """What a verified signature, or a receipt, says that it is."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Bytes, decoded."""
+        ...
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield all of it; the last block only after the digest matched."""
+        ...
+
+    def plain_blocks(self, offset: int = 0) -> Iterator[bytes]:
+        """Yield the bytes from ``offset`` on, not verified: the taker compares."""
+        ...
+
+    def read(self) -> bytes:
+        """Return all of it, verified."""
+        ...
+
+
+class Blobs(Protocol):
+    """Where blobs lie: the media of a bundle, or a folder that an import has filled."""
+
+    def blob(self, digest: Digest) -> Blob:
+        """Return one of them."""
+        ...
+
+
 class Store:
-    """The blobs of one bundle, for several threads.
+    """The blobs of one bundle or one folder, for several threads.
 
     ``stopping`` is asked between blocks: a server that ends does not first read a blob to its end.
     """
 
-    def __init__(self, reader: Reader, stopping: Callable[[], bool] = lambda: False) -> None:
-        self._reader = reader
+    def __init__(self, blobs: Blobs, stopping: Callable[[], bool] = lambda: False) -> None:
+        self._blobs = blobs
         self._segments = Segments()
         self._stopping = stopping
+
+    def check(self, digest: Digest) -> None:
+        """Raise :class:`bundle.errors.MediaIncomplete` for a blob that is left out, unread."""
+        self._blobs.blob(digest)
 
     def whole(self, digest: Digest) -> Iterator[bytes]:
         """Yield a blob; the last block only after all of it was verified.
 
         Raises :class:`VerificationError`, or :class:`bundle.errors.MediaIncomplete`.
         """
-        yield from self._learning(digest, self._reader.blob(digest))
+        yield from self._learning(digest, self._blobs.blob(digest))
 
     def small(self, digest: Digest) -> bytes:
         """Return a manifest, verified."""
-        return self._reader.blob(digest).read()
+        blob = self._blobs.blob(digest)
+        if blob.size > MANIFEST_LIMIT:
+            raise VerificationError(f"{digest.short} is too large for a manifest")
+        return blob.read()
 
     def ranged(self, digest: Digest, start: int, end: int) -> Iterator[bytes]:
         """Yield the bytes from ``start`` up to ``end``, each out of a segment that was verified."""
-        blob = self._reader.blob(digest)
+        blob = self._blobs.blob(digest)
         if self._segments.get(digest) is None and end == blob.size:
             # What a download that goes on asks for: the blob's end waits for the digest anyway.
             yield from _from(self._learning(digest, blob), start)
             return
         yield from self._compared(blob, self._table(digest, blob), start, end)
 
-    def _table(self, digest: Digest, blob: MediumBlob) -> bytes:
+    def _table(self, digest: Digest, blob: Blob) -> bytes:
         with self._segments.alone(digest):
             if (table := self._segments.get(digest)) is None:
                 for _block in self._learning(digest, blob):
@@ -108,7 +149,7 @@ class Store:
             raise VerificationError(f"{digest.short} cannot be served in ranges")
         return table
 
-    def _learning(self, digest: Digest, blob: MediumBlob) -> Iterator[bytes]:
+    def _learning(self, digest: Digest, blob: Blob) -> Iterator[bytes]:
         """Yield a whole blob, and keep the digests of its segments when it was good to the end."""
         table = bytearray()
         for segment in _cut(blob.blocks(), SEGMENT):
@@ -119,7 +160,7 @@ class Store:
                 self._segments.keep(digest, bytes(table))
             yield segment
 
-    def _compared(self, blob: MediumBlob, table: bytes, start: int, end: int) -> Iterator[bytes]:
+    def _compared(self, blob: Blob, table: bytes, start: int, end: int) -> Iterator[bytes]:
         number = start // SEGMENT
         position = number * SEGMENT
         for segment in _cut(blob.plain_blocks(position), SEGMENT):

@@ -69,6 +69,18 @@ def name_of(entry: dict[str, Any]) -> str:
     return str(notes.get(REF_NAME, "")) if isinstance(notes, dict) else ""
 
 
+def names(tree: Tree, folder: str) -> dict[str, str]:
+    """Return the digests below ``folder`` by the names that the index has for them.
+
+    Raises :class:`TargetError` for an index that is none.
+    """
+    path = f"{folder}/{INDEX}"
+    data = tree.read(path, _LIMIT)
+    index = _parse(data, str(tree.root / path)) if data is not None else _empty()
+    found = {name_of(entry): str(entry.get("digest")) for entry in index["manifests"]}
+    return {name: digest for name, digest in found.items() if name}
+
+
 def publish(
     tree: Tree, folder: str, new: list[dict[str, Any]], *, through: str
 ) -> tuple[bool, list[Replaced]]:

@@ -266,6 +266,7 @@ def _registry() -> answer.Registry:
     store = SimpleNamespace(
         small=lambda _digest: b"{}",
         whole=lambda _digest: (),
+        check=lambda _digest: None,
         ranged=lambda *_range: (),
     )
     image = factory.image(factory.Contents(), "nvcr.io/nvidia/cuda:12.6", [b""])

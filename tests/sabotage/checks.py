@@ -216,7 +216,49 @@ SERVED = (
     ),
     Sabotage("importer/serve/request.py", "a body is never taken", tests=_SERVED),
     Sabotage(
-        "importer/serve/command.py", "can be reached from other hosts, and there", tests=_SERVED
+        "importer/serve/listening.py", "can be reached from other hosts, and there", tests=_SERVED
+    ),
+)
+
+_HOUSE = ("tests/importer/serve/test_warehouse.py",)
+HOUSE = (
+    Sabotage(
+        "importer/serve/warehouse.py",
+        'any(index.get(layout.name_of(one)) != one["digest"] for one in named)',
+        "not index",
+        tests=_HOUSE,
+    ),
+    Sabotage(
+        "importer/serve/warehouse.py",
+        "if data is None or marker.read(data, folder).root != artifact.root:",
+        "if False:",
+        tests=_HOUSE,
+    ),
+    Sabotage(
+        "importer/serve/vouching.py",
+        "if str(Digest.of(data)) not in known:",
+        "if False:",
+        tests=_HOUSE,
+    ),
+    Sabotage("importer/serve/vouching.py", "who signed the receipt?", tests=_HOUSE),
+    Sabotage("importer/serve/vouching.py", "nothing vouches for what is there", tests=_HOUSE),
+    Sabotage(
+        "importer/serve/answer.py",
+        "        self.store.check(digest)\n",
+        "",
+        tests=("tests/importer/serve/test_command.py",),
+    ),
+    Sabotage(
+        "importer/serve/server.py",
+        "self.server.stopping.wait(GUESSING)",
+        "pass",
+        tests=("tests/importer/serve/test_command.py",),
+    ),
+    Sabotage(
+        "importer/serve/listening.py",
+        "context.verify_mode = ssl.CERT_REQUIRED",
+        "context.verify_mode = ssl.CERT_NONE",
+        tests=("tests/importer/serve/test_command.py",),
     ),
 )
 
@@ -357,6 +399,7 @@ CHECKS = (
     *SERVERS,
     *TARGETS,
     *SERVED,
+    *HOUSE,
     *KIT,
     *RELOCATION,
 )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bundle.artifact import REPOSITORY, TAG
 from bundle.digest import Digest
 from bundle.errors import SourceError
+from bundle.fileset import EMPTY
 from bundler.lock import LockedArtifact, Origin
 from bundler.sources import fileset
 from bundler.sources.fileset import File, Identity
@@ -42,7 +43,7 @@ def test_the_artifact_is_what_the_format_says() -> None:
         ("manifest", ""),
     ]
     config, root = locked.contents[-2:]
-    assert (config.text, config.content.media_type) == ("{}", fileset.EMPTY)
+    assert (config.text, config.content.media_type) == ("{}", EMPTY)
     assert root.content.digest == locked.artifact.root
     assert root.content.tags == ("1.0_a",)
     assert [item.unvouched for item in locked.contents[:4]] == [False, True, False, False]

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
+from click.testing import CliRunner
 
-from tests import factory
+from bundle.cli import build
+from tests import delta, factory
 from tests.importer.serve.conftest import big
 
 if TYPE_CHECKING:
@@ -41,9 +43,15 @@ def refused(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 @contextmanager
 def running(bundle: Bundle, *arguments: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Serve a bundle; yield the process and its address."""
+    with at(*bundle.folders, "--trust", bundle.trust, *arguments) as found:
+        yield found
+
+
+@contextmanager
+def at(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run the command until it listens; yield the process and its address."""
-    options = ["--trust", bundle.trust, "--listen", "127.0.0.1:0", "--json"]
-    command = [*DRAY, *map(str, [*bundle.folders, *options, *arguments])]
+    command = [*DRAY, *map(str, ["--listen", "127.0.0.1:0", "--json", *arguments])]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL
     )
@@ -97,7 +105,7 @@ def test_over_tls_and_with_a_password(sample: Bundle, authority: Authority, tmp_
     users = tmp_path / "users"
     users.write_text(f"# who may pull\nnode:{SECRET}\n")
     options = ("--tls-cert", authority.cert, "--tls-key", authority.key, "--htpasswd", users)
-    with running(sample, *options) as (_process, url):
+    with running(sample, *options) as (process, url):
         assert url.startswith("https://")
         ca = str(authority.ca)
         answer = requests.get(f"{url}/v2/", verify=ca, timeout=10)
@@ -106,10 +114,56 @@ def test_over_tls_and_with_a_password(sample: Bundle, authority: Authority, tmp_
         for user, status in (("node", 200), ("root", 401)):
             good = requests.get(f"{url}/v2/", verify=ca, auth=(user, "secret"), timeout=10)
             assert good.status_code == status
+        began = time.monotonic()
         bad = requests.get(f"{url}/v2/", verify=ca, auth=("node", "Secret"), timeout=10)
         assert bad.status_code == 401
+        assert time.monotonic() - began > 0.9, "whoever guesses has to wait"
         with pytest.raises(requests.RequestException):
             requests.get(f"{url}/v2/".replace("https", "http"), timeout=10)
+        process.terminate()
+        _out, err = process.communicate(timeout=20)
+    assert "2 wrong passwords so far, the last from 127.0.0.1" in err
+    assert "ecret" not in err
+
+
+def test_only_clients_with_a_certificate_get_in(
+    sample: Bundle, authority: Authority, tmp_path: Path
+) -> None:
+    options = ("--tls-cert", authority.cert, "--tls-key", authority.key)
+    with running(sample, *options, "--tls-client-ca", authority.ca) as (_process, url):
+        ca = str(authority.ca)
+        with pytest.raises(requests.RequestException):
+            requests.get(f"{url}/v2/", verify=ca, timeout=10)
+        own = (str(authority.cert), str(authority.key))
+        assert requests.get(f"{url}/v2/", verify=ca, cert=own, timeout=10).status_code == 200
+    done = refused(*sample.folders, "--trust", sample.trust, *options, "--tls-client-ca", "none")
+    assert done.returncode == 2
+    assert "cannot be used" in done.stderr
+
+
+def test_what_a_delta_leaves_out_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRAY_STATE_DIR", str(tmp_path / "state"))
+    first = delta.whole(tmp_path / "one")
+    command = ["import", str(first.folder), "--trust", str(first.trust)]
+    done = CliRunner().invoke(build(), [*command, "--to", str(tmp_path / "house")])
+    assert done.exit_code == 0, done.exception
+    (receipt,) = (tmp_path / "state").rglob("*.receipt-0001.json")
+    second = delta.since(tmp_path / "two", receipt)
+    left = next(
+        blob
+        for blob in second.manifest.blobs
+        if blob.encoding == "required"
+        and "nvcr.io/nvidia/cuda:12.7" in second.manifest.users[blob.digest]
+    )
+    with running(second) as (process, url):
+        answer = requests.get(f"{url}/v2/nvidia/cuda/blobs/{left.digest}", timeout=10)
+        assert answer.status_code == 404
+        assert "prod-000001" in answer.json()["errors"][0]["message"]
+        head = requests.head(f"{url}/v2/nvidia/cuda/blobs/{left.digest}", timeout=10)
+        assert head.status_code == 404
+        process.terminate()
+        _out, err = process.communicate(timeout=20)
+    assert "nvcr.io/nvidia/cuda:12.7 is not whole here" in err
 
 
 def test_other_hosts_are_served_over_tls_or_when_it_is_said(sample: Bundle) -> None:
