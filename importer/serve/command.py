@@ -189,7 +189,7 @@ def _registry(offer: _Offer, stop: threading.Event) -> tuple[Catalogue, Registry
         warn(f"not served by a short name: {reason}")
     for name in catalogue.contested:
         warn(f"{name} is of two sources: it is served with the source's host in front alone")
-    return catalogue, Registry(catalogue, Store(offer.blobs, stop.is_set), left_out=offer.left_out)
+    return catalogue, Registry(catalogue, Store(offer.blobs, stop.is_set))
 
 
 def _check_media(sealed: Sealed, media: Media, reader: Reader) -> None:
