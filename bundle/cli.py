@@ -15,7 +15,7 @@ from bundle.options import begin, emit, fail, merge
 
 _ON = frozenset({"1", "true", "t", "yes", "y", "on"})
 SIDES = {
-    "Low side": ("init", "adopt", "doctor", "lock", "export", "sign", "policy"),
+    "Low side": ("init", "adopt", "doctor", "lock", "scan", "export", "sign", "policy"),
     "High side": (
         "verify",
         "import",

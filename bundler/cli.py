@@ -25,6 +25,7 @@ from bundler.doctor.command import doctor
 from bundler.exporting import export
 from bundler.kit.command import kit
 from bundler.policykit import policy
+from bundler.scan.command import scan
 from bundler.trust.command import trust as trust_file
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ SPEC = click.Path(dir_okay=False, path_type=Path)
 
 def commands() -> list[click.Command]:
     """Return the commands of the low side."""
-    return [init, adopt, keygen, doctor, lock, policy, export, sign, kit, trust_file, receipt]
+    return [init, adopt, keygen, doctor, lock, scan, policy, export, sign, kit, trust_file, receipt]
 
 
 @command("init")

@@ -12,6 +12,7 @@ from bundle.options import FILE, FOLDER, command, option, size, stoppable, warn
 from bundler.again import again_options
 from bundler.connect import login_options
 from bundler.deltaoptions import delta_options
+from bundler.scan.option import scanner_options
 from bundler.signers import signer_options
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from bundler.again import Again
     from bundler.connect import Connect
     from bundler.deltaoptions import Since
+    from bundler.scan.option import Chosen as Scanning
     from bundler.signers import Chosen
 
 
@@ -77,6 +79,7 @@ if TYPE_CHECKING:
 @option("--restart", is_flag=True, help="Discard an unfinished export and begin again.")
 @option("--new", "anew", is_flag=True, help="Export again although nothing has changed.")
 @again_options
+@scanner_options("--scan", "Have images scanned that have no report by it yet; repeatable.")
 @login_options
 def export(  # noqa: PLR0913
     spec: Path,
@@ -94,6 +97,7 @@ def export(  # noqa: PLR0913
     restart: bool,
     anew: bool,
     again: Again,
+    scan: Scanning,
     connect: Connect,
     as_json: bool,
 ) -> None:
@@ -102,7 +106,7 @@ def export(  # noqa: PLR0913
     With --chunks or --cosign-of it is about a bundle that was exported before.
     """
     from bundle.manifest import bundle_name
-    from bundler import locked, packing, report, run, spread
+    from bundler import gates, locked, packing, report, run, spread
     from bundler.again import run as run_again
     from bundler.plan import make
     from bundler.spec import load
@@ -123,6 +127,7 @@ def export(  # noqa: PLR0913
         return
     protection = spread.parse(parity) if parity else None
     made = locked.current(loaded, connect, write=not plan_only)
+    made = made if plan_only else gates.passed(made, loaded, connect, scan, quiet=as_json)
     capacities = [size(part) for part in media.split(",") if part.strip()]
     if 0 in capacities:
         raise UsageError("a medium of 0 bytes holds nothing", hint="leave --media out for no limit")

@@ -39,7 +39,8 @@ class LockedContent:
 
     Exactly one of these holds: ``text`` is the bytes themselves, UTF-8, because dray made them;
     ``url`` is where they are fetched (a chart's .tgz, a file; never a signed or secret URL);
-    neither is set, and the artifact's origin knows by digest or by path. ``unvouched`` marks a
+    ``kept`` says that they lie beside the lock (:mod:`bundler.kept`), because a scan made them;
+    none is set, and the artifact's origin knows by digest or by path. ``unvouched`` marks a
     digest that dray computed itself because the upstream publishes none.
     """
 
@@ -47,6 +48,7 @@ class LockedContent:
     url: str = ""
     text: str | None = None
     unvouched: bool = False
+    kept: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object of the lock."""
@@ -55,6 +57,8 @@ class LockedContent:
             body["url"] = self.url
         if self.unvouched:
             body["unvouched"] = True
+        if self.kept:
+            body["kept"] = True
         if self.text is not None:
             body["text"] = self.text
         return body
@@ -68,6 +72,7 @@ class LockedContent:
             url=fields.text("url", "", pattern=r"https?://[\x21-\x7e]+"),
             text=text,
             unvouched=fields.flag("unvouched"),
+            kept=fields.flag("kept"),
         )
         fields.done()
         return locked

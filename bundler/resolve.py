@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from bundle.errors import DrayError, SourceError, UsageError, VerificationError
 from bundle.http import Http
 from bundle.registry import Registry
-from bundler import signedby
+from bundler import kept, signedby
 from bundler.chartimages import ChartImages, explained
 from bundler.entries import ImageEntry
 from bundler.fetch import other_bytes
@@ -165,6 +165,8 @@ class Upstreams:
 
     def opener(self, locked: LockedArtifact, content: LockedContent) -> OpenAt:
         """Open a locked content."""
+        if content.kept:
+            return kept.opener(self.spec.path, content.content)
         sources: dict[str, Callable[[], Source]] = {
             "registry": lambda: self.registries,
             "helm": lambda: self.helm,
@@ -192,7 +194,6 @@ def resolve(spec: Spec, upstreams: Upstreams) -> Lock:
 
     Then the policy: :class:`bundle.errors.GateRefused` names all that is not signed as it asks.
     """
-    signedby.refuse_unsupported(spec)
     inside, nims = ChartImages(spec, upstreams.opener, upstreams.warn), Nims(spec)
     work = _work(spec, upstreams, inside) + _nims(nims, upstreams)
     results = _run(work)

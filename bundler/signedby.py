@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bundle.digest import verified
-from bundle.errors import GateRefused, UsageError
+from bundle.errors import GateRefused
 from bundle.transfer import resume
 from bundle.upstream.check import Checker, load_keys, refusal
 from bundle.upstream.record import VERIFIED, Record
@@ -26,15 +26,6 @@ if TYPE_CHECKING:
 PARALLEL = 8
 
 
-def refuse_unsupported(spec: Spec) -> None:
-    """Raise :class:`UsageError` for what a policy asks and nobody would enforce."""
-    if spec.policy.gates:
-        raise UsageError(
-            f"{spec.path}: policy: max-severity is not supported by this version",
-            hint="take it out",
-        )
-
-
 def enforce(lock: Lock, spec: Spec, upstreams: Upstreams) -> Lock:
     """Return the lock with what became of each artifact's signatures; unchanged without rules.
 
@@ -48,7 +39,7 @@ def enforce(lock: Lock, spec: Spec, upstreams: Upstreams) -> Lock:
     by_name = {locked.artifact.name: locked for locked in lock.artifacts}
 
     def read(artifact: Artifact, content: Content) -> bytes:
-        return _read(by_name[artifact.name], content, upstreams)
+        return fetched(by_name[artifact.name], content, upstreams)
 
     checker = Checker(spec.policy, keys, read)
     artifacts = [locked.artifact for locked in lock.artifacts]
@@ -65,8 +56,12 @@ def _recorded(locked: LockedArtifact, verdict: Verdict) -> LockedArtifact:
     return replace(locked, artifact=replace(locked.artifact, upstream=verdict.record))
 
 
-def _read(locked: LockedArtifact, content: Content, upstreams: Upstreams) -> bytes:
-    source, what = locked.sources[content.digest], f"a signature of {locked.artifact.name}"
+def fetched(locked: LockedArtifact, content: Content, upstreams: Upstreams) -> bytes:
+    """Return a small content of the lock, checked by its digest; raises what reading raises."""
+    source, what = (
+        locked.sources[content.digest],
+        f"{content.digest.short} of {locked.artifact.name}",
+    )
     if source.text is not None:
         return source.text.encode()
     sleep, size = upstreams.http.sleep, content.size

@@ -62,7 +62,7 @@ def sample() -> Lock:
         upstream=Record("verified", (Proof("cosign", "k", f"sha256:{'0' * 64}", root, "host/a"),)),
     )
     sources = (
-        LockedContent(image.contents[0], url="https://host/x", unvouched=True),
+        LockedContent(image.contents[0], url="https://host/x", unvouched=True, kept=True),
         LockedContent(image.contents[1]),
         LockedContent(image.contents[2], text="{}"),
     )
