@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -21,6 +22,7 @@ WORDS = 600
 """Letters of what a scanner said last that an error repeats."""
 _TAIL = 16 << 10
 _STEP = 0.2
+_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 def run(
@@ -98,5 +100,6 @@ def _last(path: Path, secrets: Sequence[str]) -> str:
         text = file.read().decode("utf-8", "replace").strip()
     for secret in secrets:
         text = text.replace(secret, "…")
+    text = _COLOUR.sub("", text)
     lines = " ".join(line.strip() for line in text.splitlines() if line.strip())
     return shown(lines[-WORDS:])

@@ -55,23 +55,23 @@ class Tool:
     def commands(self, reference: str, folder: Path, sbom: str) -> list[list[str]]:
         """Return what is run, one after the other, to write report.json and sbom.json there.
 
-        ``reference`` is ``HOST/REPOSITORY@DIGEST``; ``sbom`` is its format, empty for none.
+        None of it quietly: its words are wanted when it fails. ``reference`` is ``HOST/REPOSITORY@DIGEST``; ``sbom`` is its format, empty for none.
         """
         report, bom = str(folder / "report.json"), str(folder / "sbom.json")
         if self.name == "trivy":
             whole = ["--format", "json", "--list-all-pkgs", "--scanners", "vuln"]
-            made = [self.program, "image", "--quiet", "--image-src", "remote", *whole]
+            made = [self.program, "image", "--no-progress", "--image-src", "remote", *whole]
             made += ["--output", report, reference]
             form = {CYCLONEDX: "cyclonedx", SPDX: "spdx-json"}.get(sbom, "")
             # Out of the report: the image is read once.
-            turn = [self.program, "convert", "--quiet", "--format", form, "--output", bom, report]
+            turn = [self.program, "convert", "--format", form, "--output", bom, report]
             return [made, turn] if form else [made]
         target = f"registry:{reference}"
         if self.name == "grype":
             also = ["-o", f"cyclonedx-json={bom}"] if sbom == CYCLONEDX else []
-            return [[self.program, target, "-q", "-o", f"json={report}", *also]]
+            return [[self.program, target, "-o", f"json={report}", *also]]
         form = {CYCLONEDX: "cyclonedx-json", SPDX: "spdx-json"}[sbom]
-        return [[self.program, "scan", target, "-q", "-o", f"{form}={bom}"]]
+        return [[self.program, "scan", target, "-o", f"{form}={bom}"]]
 
     def environment(self, outer: Mapping[str, str], login: Login, folder: Path) -> dict[str, str]:
         """Return what it gets of the environment: the basics, its own settings, and the login.

@@ -105,6 +105,8 @@ PROGRAMS: dict[str, Program] = {
     # A Python whose cryptography is built with the system's OpenSSL, as FIPS mode wants it.
     "python-fips": Program(python=("--no-binary", "cryptography", str(CHECKOUT)), slow=True),
     "model_signing": Program(python=("model-signing==1.1.1", "pyopenssl>=25")),
+    "syft": Program(go="github.com/anchore/syft/cmd/syft@v1.57.1", slow=True),
+    "grype": Program(go="github.com/anchore/grype/cmd/grype@v0.121.3", slow=True),
     # The tools that dray is measured beside.
     "regctl": Program(go=f"{_REGCLIENT}/regctl@v0.11.5", slow=True),
     "regsync": Program(go=f"{_REGCLIENT}/regsync@v0.11.5", slow=True),
