@@ -32,6 +32,7 @@ def scan(spec: Path, *, scan: Chosen, missing: bool, connect: Connect, as_json: 
     They go into a folder beside the lock (dray.scans for dray.yaml), and are exported as referrers
     of the images. Then the policy's gates are asked; what they refuse, export would refuse too.
     """
+    from bundle.gate.judge import SKIPPED  # noqa: PLC0415  (not for --help)
     from bundler import gates, locked  # noqa: PLC0415  (not for --help)
     from bundler.spec import load  # noqa: PLC0415
 
@@ -61,7 +62,7 @@ def scan(spec: Path, *, scan: Chosen, missing: bool, connect: Connect, as_json: 
         emit(body | ({"error": refused.to_dict()} if refused else {}))
     else:
         for one in judged:
-            for check in one.checks:
+            for check in (check for check in one.checks if check.result != SKIPPED):
                 say(f"{one.artifact.name}: {check.gate}: {check.result}, {check.summary}")
         say(f"wrote {path}: review it, then export" if made != found else "nothing to scan")
     if refused:

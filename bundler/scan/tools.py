@@ -55,7 +55,8 @@ class Tool:
     def commands(self, reference: str, folder: Path, sbom: str) -> list[list[str]]:
         """Return what is run, one after the other, to write report.json and sbom.json there.
 
-        None of it quietly: its words are wanted when it fails. ``reference`` is ``HOST/REPOSITORY@DIGEST``; ``sbom`` is its format, empty for none.
+        None of it quietly: its words are wanted when it fails. ``reference`` is
+        ``HOST/REPOSITORY@DIGEST``; ``sbom`` is a format, empty for none.
         """
         report, bom = str(folder / "report.json"), str(folder / "sbom.json")
         if self.name == "trivy":

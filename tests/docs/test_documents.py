@@ -21,7 +21,7 @@ from importer import destinations
 from tests.docs import commands
 from tests.docs.document import Block, Session, blocks, matches
 from tests.docs.document import commands as commands_of
-from tests.servers import clamd, isolation, programs, rclone, softhsm
+from tests.servers import clamd, isolation, programs, rclone, scanners, softhsm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -146,7 +146,10 @@ def test_the_document_holds(
         if document.name == "scanning.md":
             server = stack.enter_context(clamd.running(stream=100 << 20))
             words["/run/clamav/clamd.ctl"] = str(server.socket)
-        session = Session(tmp_path, words, environment(isolated), registries(ngc))
+            scanners.install(tmp_path / "scanners")
+        own = environment(isolated)
+        own["PATH"] = f"{tmp_path / 'scanners'}{os.pathsep}{own['PATH']}"
+        session = Session(tmp_path, words, own, registries(ngc))
         for folder in ("srv", "mnt"):
             (tmp_path / folder).mkdir()
         for block in blocks(document):

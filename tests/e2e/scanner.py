@@ -21,7 +21,6 @@ from typing import Any
 
 HERE = Path(sys.argv[0]).absolute().parent
 NAME = Path(sys.argv[0]).name
-sys.path.insert(0, os.environ.get(f"{NAME.upper()}_TEST_PATH", "."))
 
 
 def get(url: str) -> bytes:

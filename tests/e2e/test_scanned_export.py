@@ -9,7 +9,6 @@ import gzip
 import io
 import json
 import os
-import sys
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from bundle.digest import Digest
 from bundler import lock as locks
 from fixtures.content import Held, blob, image
 from tests.e2e.foreign import run
-from tests.servers import programs
+from tests.servers import programs, scanners
 
 if TYPE_CHECKING:
     from fixtures.content import Graph
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from tests.servers.registry import Registry
 
 pytestmark = pytest.mark.server
-ROOT = Path(__file__).parents[2]
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 STATUS = (
     "Package: openssl\nStatus: install ok installed\nPriority: optional\nSection: utils\n"
@@ -92,19 +90,11 @@ class Low:
 @pytest.fixture
 def low(desk: Desk, upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Low:
     folder = tmp_path / "scanners"
-    folder.mkdir()
-    for name in ("trivy", "grype", "syft"):
-        program = folder / name
-        source = (ROOT / "tests/e2e/scanner.py").read_text()
-        program.write_text(f"#!{sys.executable}\n{source}")
-        program.chmod(0o755)
-        monkeypatch.setenv(f"{name.upper()}_TEST_PATH", str(ROOT))
+    scanners.install(folder)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     made = Low(desk, upstream, folder, layered())
     upstream.push("app", made.image, "1.0")
     made.spec()
-    made.flaws(("CVE-2026-0001", "high"), ("CVE-2026-0002", "low"))
-    made.how()
     return made
 
 

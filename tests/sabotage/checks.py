@@ -300,9 +300,42 @@ SCANS = (
     Sabotage("importer/session.py", "self.admission.override", "(lambda *_a: 0)", tests=_SCANNED),
 )
 
+_DOOR = ("tests/bundler/scan/test_door.py",)
+_EXPORTED = ("tests/e2e/test_scanned_export.py",)
+_PROGRAM = ("tests/bundler/scan/test_program.py",)
+SCANNERS = (
+    Sabotage("bundler/scan/door.py", "if not hmac.compare_digest(", "if False and (", _DOOR),
+    Sabotage(
+        "bundler/scan/door.py",
+        "if not match or match[1] != self.repository:",
+        "if not match:",
+        _DOOR,
+    ),
+    Sabotage(
+        "bundler/scan/door.py",
+        'return content if is_manifest == (match[2] == "manifests") else None',
+        "return content",
+        _DOOR,
+    ),
+    Sabotage(
+        "bundler/scan/door.py",
+        "return verified(stream, digest=digest, size=size, what=what)",
+        "return stream",
+        _DOOR,
+    ),
+    Sabotage("bundler/scan/program.py", 'text = text.replace(secret, "…")', "pass", _PROGRAM),
+    Sabotage("bundler/scan/program.py", "seconds:.0f} seconds", tests=_PROGRAM),
+    Sabotage("bundler/scan/program.py", "os.killpg(running.pid", "os.kill(running.pid", _PROGRAM),
+    Sabotage("bundler/scan/tools.py", "key in _BASICS or key.startswith(own)", "1", _EXPORTED),
+    Sabotage(
+        "bundler/gates.py", "        enforce(lock, spec, upstreams)", "        pass", _EXPORTED
+    ),
+)
+
 CHECKS = (
     *DOCUMENTS,
     *SCANS,
+    *SCANNERS,
     *SIGNATURES,
     *MEMORY,
     *PUBLISHERS,
