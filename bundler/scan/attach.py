@@ -10,8 +10,8 @@ from bundle import instant
 from bundle.artifact import Content
 from bundle.decode import compact_json
 from bundle.digest import Digest
+from bundle.fileset import EMPTY, MANIFEST, described
 from bundler.lock import LockedContent
-from bundler.sources.fileset import EMPTY, MANIFEST, described
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
