@@ -114,10 +114,21 @@ def connect(store: Store) -> Any:
     try:
         session = boto3.session.Session()
         region = store.region or os.environ.get("AWS_REGION") or session.region_name or REGION
-        return session.client("s3", region_name=region, **arguments)
+        client = session.client("s3", region_name=region, **arguments)
     except (BotoCoreError, ValueError, OSError) as error:
         reason, hint = failure(error)
         raise TargetError(f"s3://{store.bucket}: {reason}", hint=hint) from None
+    client.meta.events.register_first("needs-retry.s3", _stay)
+    return client
+
+
+def _stay(request_dict: dict[str, Any], response: Any, **_other: Any) -> None:
+    """Keep botocore from asking where a proxy's redirect leads: it does so without end.
+
+    Its S3RegionRedirector takes any 301 for one of Amazon's, which have no Location.
+    """
+    if response is not None and response[0] is not None and "location" in response[0].headers:
+        request_dict.get("context", {}).get("s3_redirect", {})["redirected"] = True
 
 
 def refusal(error: Any, endpoint: str = "") -> Answer:

@@ -100,6 +100,8 @@ class Uploads:
     def __init__(self, bucket: Bucket, journal: Journal) -> None:
         self._bucket = bucket
         self._journal = journal
+        self._seen: set[str] = set()
+        """The uploads whose parts this run has sent or counted."""
 
     def send(self, key: str, blob: Blob, on_bytes: Callable[[int], object]) -> None:
         """Upload all parts of an object that is not empty; it shows only after :meth:`complete`.
@@ -111,6 +113,7 @@ class Uploads:
         to send the object again.
         """
         name = self._name(key, blob.digest)
+        self._seen.add(name)
         record, kept = self._resume(key, name)
         if record and record.parts and _same(record.parts, kept, blob.size):
             on_bytes(blob.size)
@@ -138,6 +141,8 @@ class Uploads:
         record = self._journal.load(name)
         if record is None or not record.parts:
             return None
+        if name not in self._seen and self._resume(key, name)[0] is None:
+            return None  # of an earlier run, and aborted since
         parts = [
             {"PartNumber": number, "ETag": f'"{etag}"'}
             for number, etag in enumerate(record.parts, 1)

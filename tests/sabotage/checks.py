@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.sabotage.edit import Sabotage
 from tests.sabotage.gates import GATES
 from tests.sabotage.memory import MEMORY
+from tests.sabotage.objectstores import OBJECT_STORES
 from tests.sabotage.relocation import RELOCATION
 from tests.sabotage.serving import SERVING
 
@@ -186,7 +187,6 @@ TARGETS = (
     ),
     Sabotage("importer/targets/registry.py", "was pushed as {content.digest}"),
     Sabotage("importer/targets/registry.py", "if before == content.digest:", "if False:"),
-    Sabotage("importer/targets/s3.py", "was uploaded, but the store shows another"),
     Sabotage("importer/targets/marker.py", "is not a safe path"),
     Sabotage("importer/targets/naming.py", "raise _collision(before[1], artifact, claim.place)"),
     Sabotage("importer/targets/naming.py", "raise _collision(outer[1], artifact"),
@@ -345,6 +345,7 @@ CHECKS = (
     *BYTES,
     *SERVERS,
     *TARGETS,
+    *OBJECT_STORES,
     *SERVING,
     *RELOCATION,
 )

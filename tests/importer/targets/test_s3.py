@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -86,7 +88,7 @@ def test_parts_of_an_interrupted_upload_are_not_sent_again(
     assert [name for name, _ in calls] == ["list_parts", "upload_part", "upload_part"]
 
 
-@pytest.mark.parametrize("store", ["s3_rclone_tls", CEPH], indirect=True)
+@pytest.mark.parametrize("store", ["s3_rclone_tls", "s3_versity", CEPH], indirect=True)
 def test_a_part_with_other_bytes_than_the_medium_is_never_published(
     run: Callable[[], S3], store: Store
 ) -> None:
@@ -134,6 +136,7 @@ def test_a_finished_upload_whose_parts_are_others_now_is_read_again(
     assert target._bucket.read("models/org/m/1/big", 100 * MIB) == shelf.data[content.digest]
 
 
+@pytest.mark.parametrize("store", ["s3_rclone_tls", "s3_versity", CEPH], indirect=True)
 @pytest.mark.parametrize("stop", [PART, 100 * PART])
 def test_an_upload_that_somebody_aborted_is_begun_again(
     run: Callable[[], S3], store: Store, stop: int
@@ -311,6 +314,160 @@ def test_an_endpoint_that_is_no_url_is_told(tmp_path: Path) -> None:
     target = S3(Store("bucket", "not a url"), tmp_path)
     with pytest.raises(TargetError, match="s3://bucket: the endpoint is no URL"):
         target.check()
+
+
+def test_an_upload_that_is_gone_when_it_is_completed_is_sent_again(
+    run: Callable[[], S3], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = Shelf()
+    artifact = model(shelf, big=noise(PART + 5))
+    target, real = run(), Bucket.call
+    fill(target, artifact, shelf)
+    told: list[str] = []
+
+    def call(self: Bucket, operation: str, key: str = "", **arguments: Any) -> dict[str, Any]:
+        if operation == "complete_multipart_upload" and not told:
+            told.append(arguments["UploadId"])
+            real(self, "abort_multipart_upload", key, UploadId=arguments["UploadId"])
+            raise TargetError("as Ceph 16 says it", case="InternalError")
+        return real(self, operation, key, **arguments)
+
+    monkeypatch.setattr(Bucket, "call", call)
+    assert target.publish(artifact, shelf.blob)
+    assert told
+    assert target.has(artifact, artifact.contents[0])
+
+
+def test_a_store_that_fails_to_complete_loses_nothing(
+    run: Callable[[], S3], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = Shelf()
+    artifact = model(shelf, big=noise(PART + 5))
+    target, real = run(), Bucket.call
+    fill(target, artifact, shelf)
+
+    def call(self: Bucket, operation: str, key: str = "", **arguments: Any) -> dict[str, Any]:
+        if operation == "complete_multipart_upload":
+            raise TargetError("it is down", case="InternalError")
+        return real(self, operation, key, **arguments)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Bucket, "call", call)
+        with pytest.raises(TargetError, match="it is down"):
+            target.publish(artifact, shelf.blob)
+    again, blob = run(), shelf.blob(artifact.contents[0].digest)
+    again.put(artifact, artifact.contents[0], blob, ignore)
+    assert blob.read_bytes == 0
+    assert again.publish(artifact, shelf.blob)
+
+
+def test_uploads_that_this_host_gave_up_are_aborted_and_others_are_left(
+    run: Callable[[], S3], store: Store, tmp_path: Path
+) -> None:
+    shelf = Shelf()
+    given_up, going_on = model(shelf, a=noise(PART + 5)), model(shelf, b=noise(PART + 6))
+    bucket = Bucket(store)
+    foreign = bucket.call("create_multipart_upload", "models/org/m/1/a")["UploadId"]
+    fill(run(), given_up, shelf)
+    (record,) = (tmp_path / "state").iterdir()
+    os.utime(record, (1, 1))
+    fill(run(), going_on, shelf)
+    elsewhere = S3(replace(store, bucket="another-bucket"), tmp_path / "state")
+    elsewhere.prepare(None)  # type: ignore[arg-type]
+    elsewhere.close()
+    assert record.exists()
+    run().prepare(None)  # type: ignore[arg-type]
+    left = {u["UploadId"]: u["Key"] for u in bucket.call("list_multipart_uploads")["Uploads"]}
+    assert sorted(left.values()) == ["models/org/m/1/a", "models/org/m/1/b"]
+    assert foreign in left
+    assert not record.exists()
+    bucket.close()
+
+
+def forge(target: S3, artifact: Artifact, data: bytes) -> None:
+    """Put other bytes where a file belongs, with the metadata of the right ones."""
+    content = artifact.contents[0]
+    key = f"models/org/m/1/{content.path}"
+    notes = {"sha256": content.digest.hex}
+    target._bucket.call("put_object", key, Body=data, Metadata=notes)
+
+
+def test_a_note_in_the_metadata_is_believed_of_a_finished_import_alone(
+    run: Callable[[], S3],
+) -> None:
+    shelf = Shelf()
+    artifact = model(shelf, file=b"1234")
+    target = run()
+    forge(target, artifact, b"abcd")
+    assert target.has(artifact, artifact.contents[0])
+    with pytest.raises(TargetError, match="what the store gives back is not what it was sent"):
+        target.publish(artifact, shelf.blob)
+    assert target._bucket.head(f"models/org/m/1/{marker.NAME}") is None
+    again = run()
+    fill(again, artifact, shelf)
+    assert again.publish(artifact, shelf.blob)
+    assert again._bucket.read("models/org/m/1/file", 10) == b"1234"
+
+
+def test_a_store_that_returns_other_bytes_than_it_was_sent_gets_no_marker(
+    run: Callable[[], S3], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = Shelf()
+    artifact = model(shelf, file=noise(MIB))
+    target, real = run(), Bucket.call
+    fill(target, artifact, shelf)
+
+    def call(self: Bucket, operation: str, key: str = "", **arguments: Any) -> dict[str, Any]:
+        answer = real(self, operation, key, **arguments)
+        if operation == "complete_multipart_upload":
+            forge(target, artifact, noise(MIB, "other"))
+        return answer
+
+    monkeypatch.setattr(Bucket, "call", call)
+    with pytest.raises(TargetError, match="what the store gives back is not what it was sent"):
+        target.publish(artifact, shelf.blob)
+    assert target._bucket.head(f"models/org/m/1/{marker.NAME}") is None
+    assert target._bucket.head("models/org/m/1/file") is None
+
+
+@pytest.mark.parametrize("store", ["s3_rclone_tls", "s3_versity"], indirect=True)
+def test_with_read_back_what_was_changed_since_is_found_and_sent_again(
+    store: Store, tmp_path: Path
+) -> None:
+    shelf = Shelf()
+    artifact = model(shelf, file=b"1234", other=b"5")
+    target = S3(store, tmp_path / "state")
+    fill(target, artifact, shelf)
+    target.publish(artifact, shelf.blob)
+    forge(target, artifact, b"abcd")
+    assert not S3(store, tmp_path / "state").publish(artifact, shelf.blob), "it is believed"
+    careful = S3(store, tmp_path / "state", read_back=True)
+    assert not careful.has(artifact, artifact.contents[0])
+    fill(careful, artifact, shelf)
+    assert careful.publish(artifact, shelf.blob)
+    assert careful._bucket.read("models/org/m/1/file", 10) == b"1234"
+    assert not S3(store, tmp_path / "state", read_back=True).publish(artifact, shelf.blob)
+    for one in (target, careful):
+        one.close()
+
+
+def test_an_import_that_runs_at_the_same_time_is_told(
+    run: Callable[[], S3], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = Shelf()
+    artifact = model(shelf, file=b"1")
+    target, real = run(), Bucket.call
+    fill(target, artifact, shelf)
+
+    def call(self: Bucket, operation: str, key: str = "", **arguments: Any) -> dict[str, Any]:
+        if "IfNoneMatch" in arguments:
+            real(self, "put_object", key, Body=b"the marker of another")
+            raise TargetError("refused", case="PreconditionFailed")
+        return real(self, operation, key, **arguments)
+
+    monkeypatch.setattr(Bucket, "call", call)
+    with pytest.raises(TargetError, match="was written by somebody else at the same time"):
+        target.publish(artifact, shelf.blob)
 
 
 _CHILD = """
