@@ -17,7 +17,7 @@ from importer.harbor.policies import CONNECTIONS, Policy
 from importer.harbor.projects import name_fault
 from importer.targets import lock
 from importer.targets.lock import UNLOCKED, Lock
-from importer.targets.naming import LAYOUTS, REPOSITORY, Naming, Rule, refuse_collisions
+from importer.targets.naming import LAYOUTS, REPOSITORY, TRITON, Naming, Rule, refuse_collisions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -320,8 +320,12 @@ def _entry(fields: Fields, folder: Path) -> Destination:
     rules = tuple(_rule(item) for item in fields.objects("map"))
     layouts = LAYOUTS.get(destination.type, ())
     layout = fields.text("layout", choices=layouts) if "layout" in fields else ""
-    if layout and rules:
+    if layout and rules and layout != TRITON:
         raise fields.wrong("map", f"means nothing with layout: {layout}")
+    if layout == TRITON and not destination.naming.prefix:
+        raise fields.wrong(
+            "to", "names no prefix", "Triton takes all folders for models: s3://BUCKET/PREFIX"
+        )
     naming = replace(destination.naming, rules=rules, layout=layout)
     if destination.type == "harbor":
         destination, naming = policies.read(fields, destination, naming)

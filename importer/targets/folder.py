@@ -80,7 +80,10 @@ class Folder(Unprepared):
         """Return the version folder, or the tags in the layout."""
         if artifact.kind not in _LAYOUT_KINDS:
             beside = str(self._root / self._naming.signature(artifact))
-            return file_claims(artifact, f"{self.place(artifact)}/", beside)
+            claims = file_claims(artifact, f"{self.place(artifact)}/", beside)
+            pointer = self._naming.pointer(artifact)
+            own = (Claim(f"{self._root / pointer}/", artifact.root),) if pointer else ()
+            return (*claims, *own)
         names = layout.entries(artifact, self._naming.repository(artifact, self.label))
         return tuple(
             Claim(f"oci:{self._root / OCI}:{name}", Digest(entry["digest"]))

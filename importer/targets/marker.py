@@ -47,11 +47,15 @@ def sums(artifact: Artifact, name: Callable[[str], str]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """What a marker says: the artifact's root, its files by path, and the signature beside them."""
+    """What a marker says: the artifact's root, its files by path, and the signature beside them.
+
+    ``name`` is the artifact's, or nothing.
+    """
 
     root: Digest
     files: dict[str, Digest]
     signature: Digest | None = None
+    name: str = ""
 
 
 def read(data: bytes, where: str) -> Marker:
@@ -77,7 +81,8 @@ def read(data: bytes, where: str) -> Marker:
         if path_fault(path) or path == NAME:
             raise item.wrong("path", "is not a safe path")
         files[path] = item.digest("digest")
-    return Marker(root, files, fields.digest("signature") if "signature" in fields else None)
+    signature = fields.digest("signature") if "signature" in fields else None
+    return Marker(root, files, signature, fields.text("artifact", ""))
 
 
 def stale(before: dict[str, Digest], artifact: Artifact) -> dict[str, Digest]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bundle.errors import TargetError
 from importer.ledger.shelf import BucketShelf
-from importer.targets import marker
+from importer.targets import marker, triton
 from importer.targets.base import Claim, Replaced, Unprepared, file_claims
 from importer.targets.bucket import AbsentError, Bucket, Seen, Store
 from importer.targets.held import Held
@@ -57,7 +57,7 @@ class S3(Unprepared):
         self.proves = self._reads_back = read_back
         self._bucket = Bucket(store)
         self._uploads = Uploads(self._bucket, Journal(state))
-        self._preflight = Preflight(self._bucket, self._naming.top)
+        self._preflight = Preflight(self._bucket, self._naming.own)
         self._keeper = Keeper(self._bucket, self._preflight)
         self._there: dict[tuple[str, Digest], Seen] = {}
         self._proved: set[tuple[str, Digest]] = set()
@@ -90,7 +90,8 @@ class S3(Unprepared):
         for file in artifact.files:
             self._key(artifact, file)
         claims = file_claims(artifact, folder, bucket + self._naming.signature(artifact))
-        claims = (*claims, Claim(f"{bucket}{self._naming.sums(artifact)}/", artifact.root))
+        owned = {f"{bucket}{place}/" for place in self._naming.owned(artifact)} - {folder}
+        claims = (*claims, *(Claim(place, artifact.root) for place in sorted(owned)))
         place = self.place(artifact)
         return claims if place == folder else (*claims, Claim(place, artifact.root))
 
@@ -145,6 +146,7 @@ class S3(Unprepared):
             }
             same = before is not None and before[0] == complete and not missing and not lacking
             if not same:
+                self._check_configs(artifact, blob)
                 self._withdraw(artifact, mark, before[0] if before else None)
                 list(pool.map(lambda file: self._finish(artifact, file, blob), missing))
                 list(pool.map(lambda file: self._prove(artifact, file), files))
@@ -155,6 +157,21 @@ class S3(Unprepared):
         self._versions[artifact.name] = before[1] if same and before else self._mark(mark, complete)
         self._keep(mark)
         return not same
+
+    def _check_configs(self, artifact: Artifact, blob: Callable[[Digest], Blob]) -> None:
+        """Refuse what Triton would not load, before any of it becomes visible."""
+        for path, folder in self._naming.configs(artifact).items():
+            content = next(file for file in artifact.files if file.path == path)
+            there = self.has(artifact, content)
+            source = self.held(artifact, content) if there else blob(content.digest)
+            try:
+                triton.check_size(content.size)
+                triton.check_config(source.read(), folder)
+            except triton.Unloadable as error:
+                raise TargetError(
+                    f"{artifact.name}: Triton would not load {path}: {error.message}",
+                    hint=error.hint,
+                ) from None
 
     def _beside(self, artifact: Artifact) -> dict[str, bytes]:
         """Return the small objects that dray adds to an artifact's files, by their keys."""
@@ -193,7 +210,7 @@ class S3(Unprepared):
 
     def shelf(self) -> BucketShelf:
         """Return where copies of ledgers lie."""
-        return BucketShelf(self._bucket, self._naming.top)
+        return BucketShelf(self._bucket, self._naming.own)
 
     def close(self) -> None:
         """Let connections go."""
@@ -297,8 +314,8 @@ class S3(Unprepared):
         if old.root == artifact.root:
             return
         self.replaced.append(Replaced(self.place(artifact), old.root, artifact.root))
-        for path, digest in marker.stale(old.files, artifact).items():
-            self._remove(self._naming.key(artifact, path), digest)
+        for key, digest in self._naming.stale(old, artifact).items():
+            self._remove(key, digest)
 
     def _remove(self, key: str, digest: Digest) -> None:
         """Remove an object that holds what an earlier artifact brought, and nothing else."""

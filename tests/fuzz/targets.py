@@ -46,6 +46,7 @@ from tests.fuzz import (
     relocatetargets,
     scantargets,
     servertargets,
+    storetargets,
     vendortargets,
 )
 
@@ -380,4 +381,5 @@ TARGETS: dict[str, Target] = {
     **relocatetargets.TARGETS,
     **servertargets.TARGETS,
     **contenttargets.TARGETS,
+    **storetargets.TARGETS,
 }

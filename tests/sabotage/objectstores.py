@@ -8,6 +8,7 @@ _S3 = ("tests/importer/targets/test_s3.py",)
 _CHECK = ("tests/importer/targets/test_s3check.py",)
 _LOCK = ("tests/importer/targets/test_lock.py",)
 _MIRROR = ("tests/importer/ledger/test_mirror_servers.py",)
+_TRITON = ("tests/importer/targets/test_triton.py",)
 OBJECT_STORES = (
     Sabotage("importer/targets/s3.py", "was uploaded, but the store shows another", tests=_S3),
     Sabotage(
@@ -51,6 +52,16 @@ OBJECT_STORES = (
     Sabotage("importer/targets/lock.py", "until and until >= owed", "until", tests=_LOCK),
     Sabotage("importer/targets/lock.py", "which has begun already", tests=_LOCK),
     Sabotage("importer/ledger/mirror.py", "if head.number > number:", "if False:", tests=_MIRROR),
+    Sabotage("importer/targets/triton.py", "has no numbered folder with the model"),
+    Sabotage(
+        "importer/targets/triton.py",
+        "if not any(_SELF_EXPLAINING.fullmatch(file)",
+        "if not any(True",
+    ),
+    Sabotage("importer/targets/triton.py", "calls the model {names[0]"),
+    Sabotage("importer/targets/triton.py", "names the model more than once"),
+    Sabotage("importer/targets/triton.py", "is missing"),
+    Sabotage("importer/destinations.py", "names no prefix", tests=_TRITON),
     Sabotage(
         "importer/targets/uploads.py",
         "if (endpoint, bucket) == (store.endpoint, store.bucket):",

