@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.sabotage.edit import Sabotage
 
-_S3 = ("tests/importer/targets/test_s3.py",)
+_S3 = ("tests/importer/targets/test_s3_proof.py", "tests/importer/targets/test_s3_uploads.py")
 _CHECK = ("tests/importer/targets/test_s3check.py",)
 _LOCK = ("tests/importer/targets/test_lock.py",)
 _MIRROR = ("tests/importer/ledger/test_mirror_servers.py",)
