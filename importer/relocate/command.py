@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bundle.errors import GateRefused, UsageError
-from bundle.options import FILE, FOLDER, command, emit, option, say, warn
+from bundle.options import FILE, FOLDER, command, emit, option, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -223,8 +223,8 @@ def _report(output: Path, made: Output, *, changed: bool, as_json: bool) -> None
         body: dict[str, Any] = {"output": str(output), "changed": changed}
         emit({**body, "formats": made.formats, "files": sorted(made.files), "notes": made.notes})
         return
-    for note in made.notes:
-        warn(note)
     state = "wrote" if changed else "unchanged:"
     say(f"{state} {output}: {counted(len(made.files) + 1, 'file')}")
     say("for " + (", ".join(made.formats) or "nothing"))
+    for note in made.notes:
+        say(f"note: {note}")

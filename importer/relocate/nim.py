@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from importer.relocate import text
+from importer.relocate import shapes, text
 from importer.relocate.world import Emitted
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 IMAGES = "nvcr.io/nim/"
 CACHE = "/opt/nim/.cache"
+_MODELS = "ngc/nim/"
 _SNAPSHOTS = "/snapshots/"
 _CACHES = ("ngc/hub/models--", "huggingface/hub/models--")
 _ABOUT = """\
@@ -44,7 +45,7 @@ def emit(world: World) -> Emitted:
             name = "cache" if tree.is_s3 else text.slug(f"cache-{root}")
             what = "a volume filled from" if tree.is_s3 else "-v"
             rows.append(f"- cache: {what} `{root}{'' if tree.is_s3 else ':' + CACHE}`\n")
-        elif nims:
+        elif nims and _is_for_nims(tree):
             lines = [f"NIM_MODEL_PATH={_path(tree)}", *_access(tree, world.site)]
             name = f"model-{own}"
         else:
@@ -56,6 +57,11 @@ def emit(world: World) -> Emitted:
         made.about = _ABOUT + "".join(dict.fromkeys(rows))
         made.about += f"\nThe NIMs that were loaded:\n\n{found}" if found else ""
     return made
+
+
+def _is_for_nims(tree: Tree) -> bool:
+    """Whether a NIM serves such a model: NVIDIA's for NIMs, or one of Hugging Face's form."""
+    return tree.artifact.name.startswith(_MODELS) or shapes.of(tree) == shapes.HUGGING_FACE
 
 
 def _mirror(tree: Tree) -> str:

@@ -171,6 +171,9 @@ def _absent_here(tree: Tree) -> Iterator[str]:
     from bundle.digest import Digest  # noqa: PLC0415
 
     folder = Path(tree.place)
+    if not folder.is_dir():
+        yield f"{folder.absolute()} is not on this host, or was named from another folder"
+        return
     try:
         held = marker.read((folder / marker.NAME).read_bytes()[: marker.LIMIT], tree.place)
     except (OSError, VerificationError, TargetError):

@@ -39,3 +39,47 @@ def require(module: str) -> Path:
     if programs.ENVIRONMENT.get("CI"):
         pytest.fail(f"CI must have {reason}", pytrace=False)
     pytest.skip(reason)
+
+
+CONTAINERD = "github.com/containerd/containerd/v2@v2.0.5"
+_SOURCE = Path(__file__).with_name("containerdhosts") / "main.go"
+_PROGRAM = programs.TOOLS / "bin" / "containerd-hosts"
+
+
+def containerd_hosts() -> Path:
+    """Return the program that resolves names with containerd's code; skip where it is not built.
+
+    It takes minutes to build, so neither CI nor a plain run does:
+    ``python -m tests.servers.gomodules`` puts it on a desk.
+    """
+    if not _PROGRAM.exists() or _mark().read_text() != _pinned():
+        pytest.skip(f"it takes minutes to build: `python -m {__name__}` puts it on a desk")
+    return _PROGRAM
+
+
+def _mark() -> Path:
+    return _PROGRAM.with_name(f".{_PROGRAM.name}.built")
+
+
+def _pinned() -> str:
+    return f"{CONTAINERD}\n{_SOURCE.read_text()}"
+
+
+def build() -> None:
+    """Build the program, in a module of its own."""
+    folder = programs.TOOLS / "go-containerd-hosts"
+    folder.mkdir(parents=True, exist_ok=True)
+    _PROGRAM.parent.mkdir(exist_ok=True)
+    (folder / "go.mod").write_text("module containerdhosts\n\ngo 1.23\n")
+    (folder / "main.go").write_text(_SOURCE.read_text())
+    environment = {**programs.ENVIRONMENT, "GOFLAGS": "-mod=mod", "GOTOOLCHAIN": "local"}
+    for words in (
+        ("get", CONTAINERD.replace("/v2@", "/v2/core/remotes/docker/config@")),
+        ("build", "-o", str(_PROGRAM), "."),
+    ):
+        subprocess.run(["go", *words], cwd=folder, env=environment, check=True)
+    _mark().write_text(_pinned())
+
+
+if __name__ == "__main__":
+    build()

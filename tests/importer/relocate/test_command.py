@@ -195,7 +195,7 @@ def test_images_in_a_folder_are_said_to_be_out_of_reach(high: High, tmp_path: Pa
     assert dray("import", *arguments, media / "prod-000001", folder=tmp_path).code == 0
     done = dray("relocate", "folder.json", "--output", "out", folder=tmp_path)
     assert done.code == 0, done
-    assert "lies in the folder warehouse: no node can pull from there" in done.err
+    assert "lies in the folder warehouse: no node can pull from there" in done.out
 
 
 def test_a_ca_with_a_key_in_it_is_refused(high: High) -> None:

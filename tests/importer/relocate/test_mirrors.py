@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 import schemas
-from tests.servers import programs
+from tests.servers import gomodules, programs
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.importer.relocate.site import High
+    from tests.servers.ca import Authority
 
 CUDA = "nvcr.io/nvidia/cuda:12.6"
 NIM = "nvcr.io/nim/meta/llama:1.8"
@@ -109,7 +110,7 @@ def test_renamed_repositories_are_split_by_prefix(high: High) -> None:
         assert renamed(high, name) == f"{high.target}/{target}"
     assert "blocked" in skopeo(high, "nvcr.io/other/thing:1")
     assert not any(path.startswith("containerd/certs.d/nvcr.io/") for path in high.files())
-    assert "no hosts.toml for nvcr.io" in done.err
+    assert "no hosts.toml for nvcr.io" in done.out
     assert "no hosts.toml for nvcr.io" in high.files()["README.md"].decode()
 
 
@@ -121,7 +122,7 @@ def test_a_rule_of_one_host_never_leads_to_what_another_brought(high: High) -> N
     assert skopeo(high, CUDA) == high.digest(CUDA)
     assert "blocked" in skopeo(high, "ghcr.io/nvidia/cuda:12.6")
     assert renamed(high, "ghcr.io/nvidia/cuda:12.6") == "ghcr.io/nvidia/cuda:12.6"
-    assert "may be found there as another's" in done.err
+    assert "may be found there as another's" in done.out
 
 
 def test_openshift_says_the_same_as_the_drop_in(high: High) -> None:
@@ -204,3 +205,24 @@ def test_the_map_obeys_its_schema(high: High) -> None:
     high.load([CUDA, NIM], models={"ngc/nvidia/riva:1.0": {"model.bin": b"x"}}, to=["warehouse"])
     assert high.relocate().code == 0
     schemas.validate("image-map", json.loads(high.files()["image-map.json"]))
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_containerd_itself_finds_every_image(
+    high: High, authority: Authority, request: pytest.FixtureRequest, *, tls: bool
+) -> None:
+    """With ``override_path``, a CA beside the file, and a port in the name of a host."""
+    program = gomodules.containerd_hosts()
+    if tls:
+        high.registry = request.getfixturevalue("registry_tls").host
+        high.more = {"ca": str(authority.ca)}
+    high.load(IMAGES)
+    assert high.relocate("--to", high.folder / "targets.yaml").code == 0
+    strange = "nvcr.io/never/loaded:1"
+    folder = high.folder / "out/containerd/certs.d"
+    command: list[str | Path] = [program, folder, *IMAGES, strange]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    *found, last = done.stdout.splitlines()
+    assert found == [f"{name} {high.digest(name)}" for name in IMAGES]
+    assert last.startswith(f"{strange} not found:")
+    assert "nvcr.io" not in done.stderr, "nobody asked the source"

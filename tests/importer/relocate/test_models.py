@@ -56,7 +56,7 @@ class Shop:
     def relocate(self, *more: object, code: int = 0) -> str:
         done = self.high.relocate("--to", self.file, *more)
         assert done.code == code, done
-        return done.err
+        return done.text
 
     @contextmanager
     def client(self) -> Iterator[Any]:
@@ -223,6 +223,7 @@ def test_a_plain_folder_is_a_nims_model_path(high: High) -> None:
     repository = high.folder / "cache/models/nvidia/riva/asr/1.0"
     assert found["triton/asr-1-0.args"].decode() == f"--model-repository={repository}\n"
     assert not [name for name in found if name.startswith("kserve/")]
+    assert "nim/model-asr-1-0.env" not in found, "no NIM serves a model of Triton"
 
 
 def test_a_folder_that_is_not_complete_is_refused(high: High) -> None:
@@ -230,6 +231,9 @@ def test_a_folder_that_is_not_complete_is_refused(high: High) -> None:
     (high.folder / "cache/models/nvidia/riva/asr/1.0/.dray-complete.json").unlink()
     done = high.relocate()
     assert (done.code, "has no .dray-complete.json" in done.err) == (6, True), done
+    (high.folder / "cache").rename(high.folder / "elsewhere")
+    done = high.relocate()
+    assert (done.code, "is not on this host, or was named from another" in done.err) == (6, True)
 
 
 def test_models_of_one_name_are_two_files(shop: Shop) -> None:

@@ -123,7 +123,7 @@ def test_charts_that_spell_images_as_public_ones_do(high: High, known: Known) ->
     (file,) = (high.folder / "out/helm").iterdir()
     documents = rendered(known.archive, own, file)
     for image, suffix in named(documents).items():
-        if f"{image} is written where no value reaches it" not in done.err:
+        if f"{image} is written where no value reaches it" not in done.out:
             assert image.startswith(f"{high.target}/"), image
             assert pulls(image, suffix), image
 
@@ -210,7 +210,7 @@ def test_values_are_rewritten_however_they_spell_a_name(
     high.load([loaded], {"charts.example/x/app:1.0.0": archive})
     done = high.relocate("--for", "helm")
     assert done.code == 0, done
-    assert "written where no value reaches it" not in done.err
+    assert "written where no value reaches it" not in done.out
     (name,) = check(high, archive, "app-1.0.0", least=1)
     if "@" in name:
         assert name.endswith(f"@{high.digest(loaded)}")
