@@ -27,6 +27,7 @@ from bundler.sources.keyring import HELM_HOST, Keyring
 from bundler.sources.ngc import NgcSource
 from bundler.sources.ngc_auth import Authorization
 from bundler.sources.ngc_charts import explained_chart
+from bundler.sources.ngc_products import Products
 from bundler.sources.ngc_registry import NVCR, Explainer, login_of
 from bundler.sources.nim import NimReader
 from bundler.tagpattern import TagPattern
@@ -111,7 +112,7 @@ class Upstreams:
     @cached_property
     def registries(self) -> RegistrySource:
         """The source of images and OCI charts."""
-        return RegistrySource(self.registry)
+        return RegistrySource(self.registry, Products(lambda: self.ngc.api))
 
     @cached_property
     def helm(self) -> HelmSource:

@@ -14,7 +14,7 @@ from bundler.lock import LockedArtifact, LockedContent, Origin
 from bundler.sources import evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from bundle.digest import Descriptor, Digest
     from bundle.registry import Registry
@@ -39,10 +39,18 @@ class Reference:
 
 
 class RegistrySource:
-    """Resolves and opens what lies in registries (a :class:`bundler.sources.base.Source`)."""
+    """Resolves and opens what lies in registries (a :class:`bundler.sources.base.Source`).
 
-    def __init__(self, registry: Callable[[str], Registry]) -> None:
+    ``about`` returns notes about what is in a repository, by host and name.
+    """
+
+    def __init__(
+        self,
+        registry: Callable[[str], Registry],
+        about: Callable[[str, str], Mapping[str, str]] = lambda _host, _repository: {},
+    ) -> None:
         self._registry = registry
+        self._about = about
 
     def tags(self, host: str, repository: str) -> list[str]:
         """Return every tag of a repository."""
@@ -53,7 +61,10 @@ class RegistrySource:
 
         Raises :class:`SourceError` when it does not exist for a platform wanted.
         """
-        return _Walk(self._registry(reference.host), reference, tuple(platforms)).run()
+        found = _Walk(self._registry(reference.host), reference, tuple(platforms)).run()
+        notes = self._about(reference.host, reference.repository)
+        artifact = replace(found.artifact, notes={**found.artifact.notes, **notes})
+        return replace(found, artifact=artifact)
 
     def opener(self, artifact: LockedArtifact, content: LockedContent) -> OpenAt:
         """Open a blob or manifest where the lock says that it was."""

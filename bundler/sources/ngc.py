@@ -13,7 +13,7 @@ from bundle.digest import Digest
 from bundle.errors import NotFound, SourceError
 from bundle.transfer import resume
 from bundler.ngcnames import LATEST
-from bundler.sources import fileset, ngc_signature
+from bundler.sources import fileset, ngc_products, ngc_signature
 from bundler.sources.fileset import File, Identity
 from bundler.sources.keyring import Keyring
 from bundler.sources.ngc_api import Item, NgcApi, StatusError
@@ -75,7 +75,7 @@ class NgcSource:
             repository=fileset.repository(address),
             version=item.version,
         )
-        notes = _notes(files)
+        notes = {**_notes(files), **ngc_products.note(facts.products)}
         if label != item.version:
             notes["label"] = f"{label!r} was {item.version} when this was locked"
         if len(taken) < len(found):

@@ -13,7 +13,7 @@ from bundle.decode import Fields, spell
 from bundle.digest import Digest
 from bundle.errors import NotFound, SourceError
 from bundler import ngcnames
-from bundler.sources import fileset
+from bundler.sources import fileset, ngc_products
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,11 +38,15 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a version has: files and bytes, where NGC says how many, and whether it is signed."""
+    """What a version has: files and bytes, where NGC says how many, and whether it is signed.
+
+    ``products`` are those that the item is listed under (:mod:`bundler.sources.ngc_products`).
+    """
 
     files: int | None
     size: int | None
     signed: bool = False
+    products: str = ""
 
 
 def version_facts(api: NgcApi, item: Item) -> Facts:
@@ -52,7 +56,8 @@ def version_facts(api: NgcApi, item: Item) -> Facts:
     version = fields.child(f"{item.word}Version")
     if version.text("versionId", item.version) != item.version:
         raise SourceError(f"NGC answers about another version than {item}")
-    _check_same(fields.child(item.word), item)
+    about = fields.child(item.word)
+    _check_same(about, item)
     if (state := version.text("status")) != DONE:
         raise SourceError(
             f"{item} is not complete: {state[:40]!r}",
@@ -64,6 +69,7 @@ def version_facts(api: NgcApi, item: Item) -> Facts:
         else None,
         size=version.integer("totalSizeInBytes") if "totalSizeInBytes" in version else None,
         signed=_signed(version),
+        products=ngc_products.spelt(about.raw("productNames", None)),
     )
 
 

@@ -1,7 +1,8 @@
 """How many requests that write go to a Harbor at once: fewer when it struggles.
 
-All pushes to a project wait for one row of its quota (src/controller/quota, retried for minutes),
-and slow disks serve many writers worse than few.
+All pushes to a project wait for one row of its quota: whoever loses it tries again, for minutes and
+up to 2.15 without a pause, until the database takes no connections (src/controller/quota/
+controller.go; harbor pull request 23789). And slow disks serve many writers worse than few.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 SLOW = 20.0
 """Seconds for something small, after which Harbor is taken to struggle."""
+SMALL = 1 << 20
+"""Bytes of a blob that is sent in a moment: what takes long is Harbor."""
 _PATIENCE = 8
 """Successes in a row after which one more is tried."""
 

@@ -26,7 +26,8 @@ _HINTS = (
     (
         "DENIED",
         "read.only",
-        f"{_ADMIN} has to end the read-only mode; garbage collection may have set it",
+        f"{_ADMIN} has to end the read-only mode, which garbage collection may have set; then run"
+        " the same command again: it goes on from here",
     ),
     ("DENIED", "proxy", "the project is a proxy cache, which takes no pushes: name another one"),
     ("DENIED", "permission", "a robot gives no rights that it has not: use one with more"),

@@ -9,7 +9,7 @@ from bundle.errors import DrayError, TargetError, UsageError
 from bundle.registry import Registry
 from importer.harbor import labels, setup, words
 from importer.harbor.client import Harbor
-from importer.harbor.pace import Pace
+from importer.harbor.pace import SMALL, Pace
 from importer.harbor.policies import Policy
 from importer.harbor.preflight import Load, Preflight, Tag
 from importer.harbor.projects import name_fault
@@ -209,7 +209,7 @@ class HarborTarget(RegistryTarget):
         self, artifact: Artifact, content: Content, blob: Blob, on_bytes: Callable[[int], object]
     ) -> str:
         """Mount or upload a blob, when it is its turn."""
-        with self._pace.turn():
+        with self._pace.turn(small=content.size <= SMALL):
             return super().put(artifact, content, blob, on_bytes)
 
     def publish(self, artifact: Artifact, blob: Callable[[Digest], Blob]) -> bool:
@@ -223,8 +223,9 @@ class HarborTarget(RegistryTarget):
     def _note(self, artifact: Artifact) -> None:
         """Label an artifact with the bundle that brought it; a label is worth no failed import."""
         repository = self._repository(artifact)
-        project = self._preflight.state(repository.partition("/")[0]).project
-        if project is None or project.name in self._unlabelled:
+        state = self._preflight.state(repository.partition("/")[0])
+        project = state.project
+        if project is None or not state.rights >= labels.RIGHTS or project.name in self._unlabelled:
             return
         try:
             for name, about in labels.wanted(self._bundle, artifact).items():
@@ -232,10 +233,7 @@ class HarborTarget(RegistryTarget):
                 self._harbor.artifacts.attach(repository, artifact.root, number)
         except TargetError as error:
             self._unlabelled.add(project.name)
-            if self._preflight.state(project.name).rights >= labels.RIGHTS:
-                self._said.append(
-                    f"what is new in {project.name} has not all labels: {error.message}"
-                )
+            self._said.append(f"what is new in {project.name} has not all labels: {error.message}")
 
     def shelf(self) -> RegistryShelf:
         """Return where copies of ledgers lie: in the project of what no rule names."""

@@ -74,6 +74,8 @@ def test_auto_takes_every_profile_that_runs_on_any_gpu(ngc: EmulatedNgc, tmp_pat
     found = named(lock(ngc, tmp_path, [{"image": IMAGE}]))
     assert sorted(found) == sorted([HF, IMAGE])
     assert found[IMAGE].artifact.notes["nim"] == f"profile {ANY_GPU}; profile {BUILT_THERE}"
+    for item in found.values():  # the image by a question of its own, the model by its version
+        assert item.artifact.notes["entitlement"] == "nv-ai-enterprise"
 
 
 def test_tags_choose_profiles_whatever_their_case(ngc: EmulatedNgc, tmp_path: Path) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from bundle.errors import TargetError
 from bundle.hosts import Host
 from bundle.http import Http
 from importer.harbor.pace import SLOW, Pace
+from importer.harbor.wire import HarborHttp
 from importer.targets.harbor import HarborTarget
 from importer.targets.naming import Naming
 from tests.importer.targets.samples import Shelf, fill
@@ -89,3 +92,29 @@ def test_a_harbor_that_answers_503_gets_fewer_writers(
     fill(target, image, shelf)
     target.close()
     assert pace.limit == 1
+
+
+def test_a_slow_row_of_the_quota_gets_fewer_writers_and_a_quick_one_more_again(
+    harbor: HarborServer, shelf: Shelf
+) -> None:
+    world, project = harbor.emulated.world, harbor.project()
+    # A tenth of a second counts as a minute.
+    pace = Pace(4, sleep=lambda _: None, clock=lambda: time.monotonic() * 600)
+    http = HarborHttp({harbor.host: Host(endpoint=harbor.url, ca_file=harbor.ca)}, sleep=pace.pause)
+    target = HarborTarget(harbor.host, http, harbor.admin, pace, naming=Naming(project))
+
+    def push(name: str) -> None:
+        image = shelf.image(name, "v1", {"l": name.encode()})
+        fill(target, image, shelf)
+        target.publish(image, shelf.blob)
+
+    world.row_seconds = 0.15
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(push, [f"slow/{number}" for number in range(4)]))
+    assert pace.limit == 1
+    world.row_seconds = 0
+    pace.__dict__["_clock"] = lambda: 0.0
+    for number in range(10):
+        push(f"quick/{number}")
+    target.close()
+    assert pace.limit == 4
