@@ -192,6 +192,11 @@ class RegistryTarget(Unprepared):
         if before:
             self.replaced.append(Replaced(where, before, content.digest))
         after = self._tagged(repository, tag)
+        if after is None:
+            raise TargetError(
+                f"{where} was pushed, and the registry does not show it",
+                hint="a policy may block pulls there: write harbor:// for a Harbor, whose API tells",
+            )
         if after != content.digest:
             raise TargetError(
                 f"{where} was pushed as {content.digest}, and the registry answers {after}",

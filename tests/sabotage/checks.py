@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.sabotage.edit import Sabotage
 from tests.sabotage.gates import GATES
+from tests.sabotage.harbor import HARBOR
 from tests.sabotage.memory import MEMORY
 from tests.sabotage.objectstores import OBJECT_STORES
 from tests.sabotage.relocation import RELOCATION
@@ -340,6 +341,7 @@ CHECKS = (
     *MEMORY,
     *PUBLISHERS,
     *GATES,
+    *HARBOR,
     *ENCRYPTION,
     *GEOMETRY,
     *BYTES,

@@ -249,3 +249,12 @@ def test_a_balancer_that_forgets_tls_is_put_right(
     target = make(harbor.project())
     fill(target, image, shelf)
     assert target.publish(image, shelf.blob)
+
+
+def test_a_plain_registry_target_says_what_a_policy_hides(
+    harbor: HarborServer, image: Artifact, shelf: Shelf
+) -> None:
+    project = harbor.project({"public": "false", "prevent_vul": "true", "severity": "low"})
+    with pytest.raises(TargetError, match="was pushed, and the registry does not show it") as told:
+        push(harbor, project, image, shelf)
+    assert "write harbor://" in told.value.hint
