@@ -195,7 +195,7 @@ class RegistryTarget(Unprepared):
         if after is None:
             raise TargetError(
                 f"{where} was pushed, and the registry does not show it",
-                hint="a policy may block pulls there: write harbor:// for a Harbor, whose API tells",
+                hint="a policy may block pulls there: write harbor:// for a Harbor: its API tells",
             )
         if after != content.digest:
             raise TargetError(
