@@ -101,5 +101,4 @@ def _last(path: Path, secrets: Sequence[str]) -> str:
     for secret in secrets:
         text = text.replace(secret, "…")
     text = _COLOUR.sub("", text)
-    lines = " ".join(line.strip() for line in text.splitlines() if line.strip())
-    return shown(lines[-WORDS:])
+    return shown(" ".join(text.split())[-WORDS:])

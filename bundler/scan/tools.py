@@ -83,6 +83,7 @@ class Tool:
         kept = {key: value for key, value in outer.items() if key in _BASICS or key.startswith(own)}
         kept |= {"DOCKER_CONFIG": str(folder), "NO_PROXY": f"{login.address},127.0.0.1"}
         if self.name == "trivy":
+            kept |= {"TRIVY_SKIP_VERSION_CHECK": "true", "TRIVY_DISABLE_TELEMETRY": "true"}
             return {**kept, "TRIVY_USERNAME": login.user, "TRIVY_PASSWORD": login.password}
         registry = f"{own}REGISTRY_"
         return {

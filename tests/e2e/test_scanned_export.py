@@ -18,6 +18,7 @@ import pytest
 
 from bundle.digest import Digest
 from bundler import lock as locks
+from bundler.scan.tools import SBOM_TYPES
 from fixtures.content import Held, blob, image
 from tests.e2e.foreign import run
 from tests.servers import programs, scanners
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from tests.servers.registry import Registry
 
 pytestmark = pytest.mark.server
+TRIVY_DB = Path(__file__).parents[2] / "fixtures/trivy/trivy.db.gz"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 STATUS = (
     "Package: openssl\nStatus: install ok installed\nPriority: optional\nSection: utils\n"
@@ -259,3 +261,25 @@ def test_the_real_syft_lists_what_is_in_the_image(low: Low) -> None:
     path = low.desk.folder / "dray.scans" / f"{one['layers'][0]['digest'][7:]}.json"
     parts = json.loads(path.read_bytes())["components"]
     assert "openssl" in {part["name"] for part in parts}
+
+
+def test_the_real_trivy_finds_what_its_database_has(
+    low: Low, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, cache = programs.require("trivy"), tmp_path / "trivy"
+    monkeypatch.setenv("TRIVY_CACHE_DIR", str(cache))
+    monkeypatch.setenv("TRIVY_SKIP_DB_UPDATE", "true")
+    low.upstream.push("deb", layered(**{"etc/debian_version": b"12.5\n"}), "1.0")
+    low.spec(POLICY, "deb")
+    done = low.scan("--with", "trivy", "--scanner-path", program, code=6)
+    assert "must have its database" in done.err
+    (cache / "db").mkdir(parents=True, exist_ok=True)
+    (cache / "db/trivy.db").write_bytes(gzip.decompress(TRIVY_DB.read_bytes()))
+    times = dict.fromkeys(("UpdatedAt", "DownloadedAt"), "2026-11-25T00:00:00Z")
+    metadata = {"Version": 2, "NextUpdate": "2099-01-01T00:00:00Z", **times}
+    (cache / "db/metadata.json").write_text(json.dumps(metadata))
+    for form, media_type in SBOM_TYPES.items():
+        done = low.scan("--with", "trivy", "--scanner-path", program, "--sbom", form, code=7)
+        assert "CVE-2026-0001 high openssl 3.0.1-1 (fixed in 3.0.2-1), says" in done.err
+        types = [one["artifactType"] for one in referrers(low.locked)]
+        assert types == ["application/vnd.dray.trivy-report.v1+json", media_type]

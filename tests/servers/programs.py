@@ -64,6 +64,8 @@ class Program:
     go: str = ""
     wheel: str = ""
     python: tuple[str, ...] = ()
+    experiment: str = ""
+    """What a Go program needs of the toolchain that is not usual yet (GOEXPERIMENT)."""
     slow: bool = False
     """Takes minutes to build: done when asked for by hand only, and CI does not need it."""
 
@@ -107,6 +109,9 @@ PROGRAMS: dict[str, Program] = {
     # A Python whose cryptography is built with the system's OpenSSL, as FIPS mode wants it.
     "python-fips": Program(python=("--no-binary", "cryptography", str(CHECKOUT)), slow=True),
     "model_signing": Program(python=("model-signing==1.1.1", "pyopenssl>=25")),
+    "trivy": Program(
+        go="github.com/aquasecurity/trivy/cmd/trivy@v0.74.0", experiment="jsonv2", slow=True
+    ),
     "syft": Program(go="github.com/anchore/syft/cmd/syft@v1.57.1", slow=True),
     "grype": Program(go="github.com/anchore/grype/cmd/grype@v0.121.3", slow=True),
     # The tools that dray is measured beside.
@@ -231,6 +236,8 @@ def _go_install(package: str, name: str) -> None:
     # Not into bin/: another release of the same program may be there.
     fresh = TOOLS / f"go-{name}"
     own = {"GOBIN": str(fresh), "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod"}
+    if experiment := PROGRAMS[name].experiment:
+        own["GOEXPERIMENT"] = experiment
     (TOOLS / "bin").mkdir(parents=True, exist_ok=True)
     _build("go install", [go, "install", package], {**own, "CGO_ENABLED": "0"})
     (made,) = fresh.iterdir()

@@ -16,7 +16,7 @@ from importer.ledger import entry as kinds
 from importer.ledger.book import Ledger
 from importer.receipts import shelf
 from importer.scan.engine import test_file as eicar
-from tests import factory
+from tests import delta, factory
 from tests.importer.scan.test_clamd import tar
 from tests.refusals.table import dray
 from tests.servers.clamd import STREAM, WORD, Server
@@ -288,3 +288,22 @@ def test_verify_scans_where_it_lies(make: Make) -> None:
     chunk.write_bytes(chunk.read_bytes()[:-1] + b"x")
     assert verify(bundle).code == 3
     assert verify(bundle, "--quick").code == 2
+
+
+def test_what_a_delta_leaves_out_is_vouched_for_by_the_import_that_brought_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = delta.whole(tmp_path / "base")
+    with monkeypatch.context() as without:
+        without.delenv("DRAY_CLAMD")
+        assert bring(base, to="unscanned").code == 0
+    update = delta.since(tmp_path / "update", shelf.listed()[-1])
+    done = bring(update, to="unscanned")
+    check_refused(done, "clamd did not look into", "not in this bundle")
+    assert bring(base, "--allow-rollback", "again", to="scanned").code == 0
+    assert bring(update, to="scanned").code == 0
+    scan = receipt()["scan"]
+    assert scan["unscanned"] == []
+    # Scanned by the import that brought it; or now, where it was copied within the target.
+    vouched = {*scan["clean"], *(digest for row in scan["earlier"] for digest in row["clean"])}
+    assert vouched == {str(blob.digest) for blob in update.manifest.blobs}
