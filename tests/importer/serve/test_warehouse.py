@@ -113,6 +113,25 @@ def test_what_rots_after_the_start_never_completes_and_is_named(
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("range_", [{}, {"Range": "bytes=0-199"}])
+def test_what_becomes_shorter_after_it_was_served_is_named(
+    imported: tuple[Bundle, Path], range_: dict[str, str]
+) -> None:
+    bundle, house = imported
+    model = next(one for one in bundle.manifest.artifacts if one.kind == "model")
+    file = max(model.files, key=lambda one: one.size)
+    path = house / "models/nvidia/riva/1.0" / file.path
+    with at(house) as (process, url):
+        where = f"{url}/v2/models/nvidia/riva/blobs/{file.digest}"
+        assert len(requests.get(where, timeout=10).content) == file.size
+        with path.open("r+b") as open_file:
+            open_file.truncate(100)
+        assert requests.get(where, headers=range_, timeout=10).status_code == 500
+        process.terminate()
+        _out, err = process.communicate(timeout=20)
+    assert f"{path} is not what was imported there" in err
+
+
 def test_the_folder_s_own_index_vouches_for_nothing(imported: tuple[Bundle, Path]) -> None:
     _bundle, house = imported
     index = house / "oci/index.json"
