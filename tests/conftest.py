@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
-from tests.servers import ca, isolation, proxy, rclone, rgw, versity
+from tests.servers import ca, isolation, memory, proxy, rclone, rgw, versity
 from tests.servers import harbor as harbors
 from tests.servers import registry as registries
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fixtures.ngc import Catalogue, EmulatedNgc
     from tests.servers.ca import Authority
     from tests.servers.harbor import HarborServer
+    from tests.servers.memory import MemoryStore
     from tests.servers.proxy import FaultProxy
     from tests.servers.registry import Registry
     from tests.servers.s3 import ObjectStore
@@ -151,6 +152,23 @@ def s3_rgw(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> It
     """A Ceph RADOS Gateway over TLS shared by all tests: use ``s3_rgw.bucket()``."""
     with rgw.serve(tmp_path_factory.mktemp("ceph") / "rgw", authority) as store:
         yield store
+
+
+@pytest.fixture
+def s3_memory(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
+    """A store in memory that all clients reach, as strict as any: no server."""
+    return _in_memory(monkeypatch, memory.MemoryStore())
+
+
+@pytest.fixture
+def s3_careless(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
+    """The same as careless as rclone: it compares nothing, and gives back what it is told."""
+    return _in_memory(monkeypatch, memory.MemoryStore(compares=False, echoes=True))
+
+
+def _in_memory(monkeypatch: pytest.MonkeyPatch, store: MemoryStore) -> MemoryStore:
+    monkeypatch.setattr("importer.targets.s3client.connect", lambda _where: store.client())
+    return store
 
 
 @pytest.fixture(scope="session")

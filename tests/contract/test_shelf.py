@@ -36,6 +36,7 @@ def _store(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Targ
 @pytest.fixture(
     params=[
         "folder",
+        "s3_memory",
         pytest.param("registry", marks=pytest.mark.server),
         pytest.param("harbor", marks=pytest.mark.server),
         pytest.param("s3_rclone", marks=pytest.mark.server),

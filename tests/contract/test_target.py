@@ -202,7 +202,23 @@ def versity_models(
     return _objects(request.getfixturevalue("s3_versity"), tmp_path / "state", monkeypatch)
 
 
+@pytest.fixture
+def memory_models(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Place:
+    return _objects(request.getfixturevalue("s3_memory"), tmp_path / "state", monkeypatch)
+
+
+@pytest.fixture
+def careless_models(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Place:
+    return _objects(request.getfixturevalue("s3_careless"), tmp_path / "state", monkeypatch)
+
+
 PLACES = [
+    pytest.param("memory_models"),
+    pytest.param("careless_models"),
     pytest.param("folder_images"),
     pytest.param("folder_models"),
     pytest.param("registry_images", marks=pytest.mark.server),

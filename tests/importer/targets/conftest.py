@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """A new bucket, of rclone unless the test asks for another server."""
-    server: ObjectStore = request.getfixturevalue(getattr(request, "param", "s3_rclone_tls"))
+    """A new bucket: of the module's ``STORE`` unless the test asks for another one."""
+    usual = getattr(request.module, "STORE", "s3_rclone_tls")
+    server: ObjectStore = request.getfixturevalue(getattr(request, "param", usual))
     for name, value in server.environment().items():
         monkeypatch.setenv(name, value)
-    return Store(server.bucket(), endpoint=server.endpoint, ca_file=str(server.ca))
+    return Store(server.bucket(), endpoint=server.endpoint, ca_file=str(server.ca or ""))
 
 
 @pytest.fixture

@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from bundle.artifact import Artifact
     from tests.servers.s3 import ObjectStore
 
-CEPH = pytest.param("s3_rgw", marks=pytest.mark.xdist_group("ceph"))
+CEPH = pytest.param("s3_rgw", marks=[pytest.mark.server, pytest.mark.xdist_group("ceph")])
+VERSITY = pytest.param("s3_versity", marks=pytest.mark.server)
+RCLONE = pytest.param("s3_rclone_tls", marks=pytest.mark.server)
 FOLDER = "models/org/m/1"
 FILES = {"big": noise(PART + 5), "small": b"1", "empty": b""}
 
 
-@pytest.fixture(params=["s3_versity", CEPH])
+@pytest.fixture(params=["s3_memory", VERSITY, CEPH])
 def server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
     found: ObjectStore = request.getfixturevalue(request.param)
     for name, value in found.environment().items():
@@ -57,7 +59,7 @@ def run(server: ObjectStore, bucket: str, tmp_path: Path) -> Iterator[Callable[[
     made: list[S3] = []
 
     def make(lock: Lock) -> S3:
-        store = Store(bucket, server.endpoint, "", str(server.ca), lock)
+        store = Store(bucket, server.endpoint, "", str(server.ca or ""), lock)
         made.append(S3(store, tmp_path / "state"))
         return made[-1]
 
@@ -189,7 +191,7 @@ def test_a_bucket_without_object_lock_is_refused_before_anything_is_sent(
     server: ObjectStore, client: Any, tmp_path: Path
 ) -> None:
     name, shelf = server.bucket(), Shelf()
-    store = Store(name, server.endpoint, "", str(server.ca), Lock(COMPLIANCE, days=1))
+    store = Store(name, server.endpoint, "", str(server.ca or ""), Lock(COMPLIANCE, days=1))
     target = S3(store, tmp_path / "state")
     artifact = shelf.model("org/m", "1", FILES)
     with pytest.raises(NotReady, match="has no object lock") as error:
@@ -201,12 +203,14 @@ def test_a_bucket_without_object_lock_is_refused_before_anything_is_sent(
     target.close()
 
 
+@pytest.mark.parametrize("kind", ["s3_careless", RCLONE])
 def test_a_store_that_takes_the_words_for_a_lock_and_gives_them_back_is_refused(
-    s3_rclone_tls: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in s3_rclone_tls.environment().items():
+    found: ObjectStore = request.getfixturevalue(kind)
+    for name, value in found.environment().items():
         monkeypatch.setenv(name, value)
-    where = (s3_rclone_tls.bucket(), s3_rclone_tls.endpoint, "", str(s3_rclone_tls.ca))
+    where = (found.bucket(), found.endpoint, "", str(found.ca or ""))
     store, shelf = Store(*where, Lock(GOVERNANCE, days=1)), Shelf()
     artifact = shelf.model("org/m", "1", FILES)
     target = S3(store, tmp_path / "state")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bundle.artifact import Artifact
 
 MIB = 1 << 20
-CEPH = pytest.param("s3_rgw", marks=pytest.mark.xdist_group("ceph"))
+CEPH = pytest.param("s3_rgw", marks=[pytest.mark.server, pytest.mark.xdist_group("ceph")])
 pytestmark = pytest.mark.server
 
 

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from bundle.artifact import Artifact
 
 MIB = 1 << 20
-CEPH = pytest.param("s3_rgw", marks=pytest.mark.xdist_group("ceph"))
-pytestmark = pytest.mark.server
+CEPH = pytest.param("s3_rgw", marks=[pytest.mark.server, pytest.mark.xdist_group("ceph")])
+VERSITY = pytest.param("s3_versity", marks=pytest.mark.server)
+RCLONE = pytest.param("s3_rclone_tls", marks=pytest.mark.server)
+STORE = "s3_careless"
+"""Where a test does not say otherwise."""
 
 
 def model(shelf: Shelf, **files: bytes) -> Artifact:
@@ -35,6 +38,7 @@ def forge(target: S3, artifact: Artifact, data: bytes) -> None:
     target._bucket.call("put_object", key, Body=data, Metadata=notes)
 
 
+@pytest.mark.parametrize("store", ["s3_careless", RCLONE], indirect=True)
 def test_a_note_in_the_metadata_is_believed_of_a_finished_import_alone(
     run: Callable[[], S3],
 ) -> None:
@@ -52,6 +56,7 @@ def test_a_note_in_the_metadata_is_believed_of_a_finished_import_alone(
     assert again._bucket.read("models/org/m/1/file", 10) == b"1234"
 
 
+@pytest.mark.parametrize("store", ["s3_careless", RCLONE], indirect=True)
 def test_a_store_that_returns_other_bytes_than_it_was_sent_gets_no_marker(
     run: Callable[[], S3], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,7 +78,7 @@ def test_a_store_that_returns_other_bytes_than_it_was_sent_gets_no_marker(
     assert target._bucket.head("models/org/m/1/file") is None
 
 
-@pytest.mark.parametrize("store", ["s3_rclone_tls", "s3_versity"], indirect=True)
+@pytest.mark.parametrize("store", ["s3_careless", "s3_memory", RCLONE, VERSITY], indirect=True)
 def test_with_read_back_what_was_changed_since_is_found_and_sent_again(
     store: Store, tmp_path: Path
 ) -> None:

@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from bundle.artifact import Artifact
 
 MIB = 1 << 20
-CEPH = pytest.param("s3_rgw", marks=pytest.mark.xdist_group("ceph"))
-pytestmark = pytest.mark.server
+CEPH = pytest.param("s3_rgw", marks=[pytest.mark.server, pytest.mark.xdist_group("ceph")])
+VERSITY = pytest.param("s3_versity", marks=pytest.mark.server)
+RCLONE = pytest.param("s3_rclone_tls", marks=pytest.mark.server)
+STORE = "s3_memory"
+"""Where a test does not say otherwise."""
 
 
 def model(shelf: Shelf, **files: bytes) -> Artifact:
@@ -46,7 +49,7 @@ def test_parts_of_an_interrupted_upload_are_not_sent_again(
     assert [name for name, _ in calls] == ["list_parts", "upload_part", "upload_part"]
 
 
-@pytest.mark.parametrize("store", ["s3_rclone_tls", "s3_versity", CEPH], indirect=True)
+@pytest.mark.parametrize("store", ["s3_memory", RCLONE, VERSITY, CEPH], indirect=True)
 def test_a_part_with_other_bytes_than_the_medium_is_never_published(
     run: Callable[[], S3], store: Store
 ) -> None:
@@ -94,7 +97,7 @@ def test_a_finished_upload_whose_parts_are_others_now_is_read_again(
     assert target._bucket.read("models/org/m/1/big", 100 * MIB) == shelf.data[content.digest]
 
 
-@pytest.mark.parametrize("store", ["s3_rclone_tls", "s3_versity", CEPH], indirect=True)
+@pytest.mark.parametrize("store", ["s3_memory", RCLONE, VERSITY, CEPH], indirect=True)
 @pytest.mark.parametrize("stop", [PART, 100 * PART])
 def test_an_upload_that_somebody_aborted_is_begun_again(
     run: Callable[[], S3], store: Store, stop: int
@@ -228,6 +231,7 @@ print(int(peak.split()[1]) // 1024)
 """
 
 
+@pytest.mark.parametrize("store", [RCLONE], indirect=True)
 def test_memory_does_not_grow_with_the_object(store: Store, tmp_path: Path) -> None:
     def peak(mib: int) -> int:
         arguments = [store.bucket, store.endpoint, store.ca_file, str(tmp_path), str(mib)]

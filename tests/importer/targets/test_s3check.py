@@ -28,16 +28,18 @@ if TYPE_CHECKING:
 
     from tests.servers.s3 import ObjectStore
 
+VERSITY = pytest.param("s3_versity", marks=pytest.mark.server)
 STORES = [
-    "s3_rclone_tls",
-    "s3_versity",
-    pytest.param("s3_rgw", marks=pytest.mark.xdist_group("ceph")),
+    pytest.param("s3_rclone_tls", marks=pytest.mark.server),
+    VERSITY,
+    pytest.param("s3_rgw", marks=[pytest.mark.server, pytest.mark.xdist_group("ceph")]),
 ]
+MEMORY = ["s3_memory", "s3_careless"]
 
 
-@pytest.fixture
+@pytest.fixture(params=[VERSITY])
 def server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
-    found: ObjectStore = request.getfixturevalue(getattr(request, "param", "s3_versity"))
+    found: ObjectStore = request.getfixturevalue(request.param)
     for name, value in found.environment().items():
         monkeypatch.setenv(name, value)
     return found
@@ -50,7 +52,7 @@ def bucket(server: ObjectStore) -> str:
 
 @pytest.fixture
 def target(server: ObjectStore, bucket: str, tmp_path: Path) -> Iterator[S3]:
-    made = S3(Store(bucket, server.endpoint, "", str(server.ca)), tmp_path)
+    made = S3(Store(bucket, server.endpoint, "", str(server.ca or "")), tmp_path)
     yield made
     made.close()
 
@@ -62,7 +64,7 @@ def ask(target: S3, files: int = 1) -> tuple[str, ...]:
     return target.preflight([Want(artifact, artifact.contents if files else ())])
 
 
-@pytest.mark.parametrize("server", STORES, indirect=True)
+@pytest.mark.parametrize("server", [*MEMORY, *STORES], indirect=True)
 def test_asking_leaves_nothing_behind_and_tells_which_stores_compare(
     server: ObjectStore, bucket: str, target: S3
 ) -> None:
@@ -76,6 +78,7 @@ def test_asking_leaves_nothing_behind_and_tells_which_stores_compare(
     assert bool(notes) != target._preflight.compares
 
 
+@pytest.mark.parametrize("server", MEMORY, indirect=True)
 def test_a_bucket_that_lacks_nothing_is_not_written_to(
     target: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,7 +129,7 @@ def test_a_lock_that_nobody_may_ask_for_counts_as_none(server: ObjectStore, tmp_
     client.close()
     deny(server, name, "s3:GetBucketObjectLockConfiguration")
     lock = Lock(COMPLIANCE, days=1)
-    target = S3(Store(name, server.endpoint, "", str(server.ca), lock), tmp_path)
+    target = S3(Store(name, server.endpoint, "", str(server.ca or ""), lock), tmp_path)
     with pytest.raises(NotReady, match="may not ask whether the bucket has object lock") as error:
         ask(target)
     assert "s3:GetBucketObjectLockConfiguration" in error.value.hint
@@ -142,7 +145,7 @@ def test_a_retention_that_the_bucket_puts_on_everything_is_noted(
     whole = {"ObjectLockEnabled": "Enabled", "Rule": rule}
     client.put_object_lock_configuration(Bucket=name, ObjectLockConfiguration=whole)
     client.close()
-    target = S3(Store(name, server.endpoint, "", str(server.ca)), tmp_path)
+    target = S3(Store(name, server.endpoint, "", str(server.ca or "")), tmp_path)
     (note,) = ask(target)
     assert "the bucket locks whatever is written: governance, 30 days" in note
     target.close()
