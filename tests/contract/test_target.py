@@ -181,57 +181,25 @@ def _objects(store: Any, state: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     return Place(shelf, make, shelf.model, look, [])
 
 
-@pytest.fixture
-def rclone_models(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Place:
-    return _objects(request.getfixturevalue("s3_rclone_tls"), tmp_path / "state", monkeypatch)
-
-
-@pytest.fixture
-def ceph_models(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Place:
-    return _objects(request.getfixturevalue("s3_rgw"), tmp_path / "state", monkeypatch)
-
-
-@pytest.fixture
-def versity_models(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Place:
-    return _objects(request.getfixturevalue("s3_versity"), tmp_path / "state", monkeypatch)
-
-
-@pytest.fixture
-def memory_models(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Place:
-    return _objects(request.getfixturevalue("s3_memory"), tmp_path / "state", monkeypatch)
-
-
-@pytest.fixture
-def careless_models(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Place:
-    return _objects(request.getfixturevalue("s3_careless"), tmp_path / "state", monkeypatch)
-
-
 PLACES = [
-    pytest.param("memory_models"),
-    pytest.param("careless_models"),
+    pytest.param("s3_memory"),
+    pytest.param("s3_careless"),
     pytest.param("folder_images"),
     pytest.param("folder_models"),
     pytest.param("registry_images", marks=pytest.mark.server),
     pytest.param("harbor_images", marks=pytest.mark.server),
-    pytest.param("rclone_models", marks=pytest.mark.server),
-    pytest.param("versity_models", marks=pytest.mark.server),
-    pytest.param("ceph_models", marks=[pytest.mark.server, pytest.mark.xdist_group("ceph")]),
+    pytest.param("s3_rclone_tls", marks=pytest.mark.server),
+    pytest.param("s3_versity", marks=pytest.mark.server),
+    pytest.param("s3_rgw", marks=[pytest.mark.server, pytest.mark.xdist_group("ceph")]),
 ]
 
 
 @pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest) -> Iterator[Place]:
-    made: Place = request.getfixturevalue(request.param)
+def place(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Place]:
+    found = request.getfixturevalue(request.param)
+    made = found if isinstance(found, Place) else _objects(found, tmp_path / "state", monkeypatch)
     yield made
     for target in made.made:
         target.close()
