@@ -116,3 +116,22 @@ def test_an_import_that_runs_at_the_same_time_is_told(
     monkeypatch.setattr(Bucket, "call", call)
     with pytest.raises(TargetError, match="was written by somebody else at the same time"):
         target.publish(artifact, shelf.blob)
+
+
+def test_a_store_that_forgets_metadata_is_told_before_the_marker(
+    run: Callable[[], S3], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = Shelf()
+    artifact = model(shelf, file=b"1")
+    target, real = run(), Bucket.call
+
+    def call(self: Bucket, operation: str, key: str = "", **arguments: Any) -> dict[str, Any]:
+        if operation == "create_multipart_upload":
+            arguments.pop("Metadata")
+        return real(self, operation, key, **arguments)
+
+    monkeypatch.setattr(Bucket, "call", call)
+    fill(target, artifact, shelf)
+    with pytest.raises(TargetError, match="the store shows another size or no SHA-256"):
+        target.publish(artifact, shelf.blob)
+    assert target._bucket.head(f"models/org/m/1/{marker.NAME}") is None
