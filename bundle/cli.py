@@ -20,6 +20,7 @@ SIDES = {
         "verify",
         "import",
         "promote",
+        "checklist",
         "relocate",
         "repair",
         "serve",

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bundle import parity
+from bundle.account import Account
 from bundle.artifact import Artifact, Content
 from bundle.chunks import Chunk, Part, StoredBlob, check_geometry, chunk_name, index_json
 from bundle.decode import Fields, Path, dump_json, parse_json, spell
@@ -83,6 +84,8 @@ class Manifest:
     """The keys that open the chunks; none when these are not encrypted."""
     bases: tuple[BaseBundle, ...] = ()
     """The imports that a bundle builds on which leaves blobs out; none when it is whole."""
+    account: Account | None = None
+    """As whom NGC was asked; None where nothing is of NGC, or where that is not known."""
 
     @property
     def name(self) -> str:
@@ -135,6 +138,8 @@ class Manifest:
             body["previous"] = previous
         body |= {"created": self.created, "expires": self.expires}
         body["generator"] = {"name": self.generator[0], "version": self.generator[1]}
+        if self.account:
+            body["account"] = self.account.to_dict()
         body |= {"spec": str(self.spec), "lock": str(self.lock), "chunkSize": self.chunk_size}
         if self.recipients:
             body["encryption"] = {"recipients": [str(digest) for digest in self.recipients]}
@@ -220,6 +225,7 @@ def _read(fields: Fields) -> Manifest:
         parity=tuple(Group.read(item) for item in fields.objects("parity")),
         recipients=_recipients(fields, encrypted=ENCRYPTION in features),
         bases=tuple(BaseBundle.read(item) for item in fields.objects("bases")),
+        account=Account.read(fields.child("account")) if "account" in fields else None,
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bundle import dsse, instant
+from bundle.account import Account
 from bundle.artifact import Artifact, Content
 from bundle.decode import Fields, dump_json, parse_json
 from bundle.digest import Digest
@@ -62,6 +63,8 @@ class Bundle:
     spec: Digest
     generator: str = ""
     """What made it, and its version: ``dray 1.0``."""
+    account: Account | None = None
+    """As whom the low side asked NGC, as the signed manifest says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +184,8 @@ class Receipt:
         body["bundle"] |= {"expires": one.expires, "lock": str(one.lock), "spec": str(one.spec)}
         if one.generator:
             body["bundle"]["generator"] = one.generator
+        if one.account:
+            body["bundle"]["account"] = one.account.to_dict()
         signers = [{"name": n, "key": str(key)} for n, key in seen.signers.items()]
         body["verified"] = {"signers": signers, "threshold": seen.threshold}
         if seen.trust:
@@ -327,6 +332,7 @@ def _bundle(fields: Fields) -> Bundle:
         lock=fields.digest("lock"),
         spec=fields.digest("spec"),
         generator=fields.text("generator", "", limit=_TEXT),
+        account=Account.read(fields.child("account")) if "account" in fields else None,
     )
 
 

@@ -106,7 +106,7 @@ def export(  # noqa: PLR0913
     With --chunks or --cosign-of it is about a bundle that was exported before.
     """
     from bundle.manifest import bundle_name
-    from bundler import gates, locked, packing, report, run, spread
+    from bundler import account, gates, locked, packing, report, run, spread
     from bundler.again import run as run_again
     from bundler.plan import make
     from bundler.spec import load
@@ -165,7 +165,7 @@ def export(  # noqa: PLR0913
             upstreams.check_logins(made)
             if not as_json:
                 report.start(plan, name, number)
-            finished, outcome = exporting.run(number)
+            finished, outcome = exporting.run(number, account.of(upstreams, made))
         finally:
             upstreams.close()
     report.finished(finished, outcome, as_json=as_json)

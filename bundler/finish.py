@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from pathlib import Path
 
+    from bundle.account import Account
     from bundler.export import Outcome
     from bundler.plan import Plan
     from bundler.signing import Signer
@@ -32,7 +33,7 @@ class Finished:
     folders: tuple[Path, ...]
 
 
-def finish(
+def finish(  # noqa: PLR0913  (what a manifest says)
     plan: Plan,
     outcome: Outcome,
     signers: Sequence[Signer],
@@ -42,6 +43,7 @@ def finish(
     lifetime: timedelta,
     previous: Previous | None,
     name: str,
+    account: Account | None = None,
 ) -> Finished:
     """Write and sign what every medium carries. The bundle exists when this returns, not before."""
     small = _small_files(plan, outcome, name)
@@ -66,6 +68,7 @@ def finish(
         parity=outcome.parity,
         recipients=tuple(key.fingerprint for key in plan.options.recipients),
         bases=plan.bases,
+        account=account,
     )
     data = manifest.to_bytes()
     Manifest.from_bytes(data)  # never sign what the other side would refuse

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from pathlib import Path
 
+    from bundle.account import Account
     from bundler.blobs import Opener
     from bundler.signing import Signer
     from bundler.spread import Parity
@@ -58,6 +59,7 @@ class Exporting:
     quiet: bool = False
     connections: int = CONNECTIONS
     papers: Mapping[str, bytes] = field(default_factory=dict)
+    _account: Account | None = None
 
     @property
     def state(self) -> StateFolder:
@@ -137,8 +139,12 @@ class Exporting:
         same = _same(manifest, self.plan) and _complete(manifest, folders)
         return Finished(manifest, known.manifest, tuple(folders)) if same else None
 
-    def run(self, number: Number) -> tuple[Finished, Outcome]:
-        """Fetch, seal, sign, check; raise without a manifest when anything is missing."""
+    def run(self, number: Number, account: Account | None = None) -> tuple[Finished, Outcome]:
+        """Fetch, seal, sign, check; raise without a manifest when anything is missing.
+
+        ``account`` is as whom NGC was asked, for the manifest.
+        """
+        self._account = account
         name = bundle_name(self.plan.lock.stream, number.sequence)
         path = self.plan.folder(0, name) / f"{name}.journal"
         created = instant.spell(instant.now())
@@ -206,6 +212,7 @@ class Exporting:
             lifetime=self.lifetime,
             previous=previous,
             name=name,
+            account=self._account,
         )
 
     def _remember(self, finished: Finished) -> None:

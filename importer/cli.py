@@ -18,6 +18,7 @@ from bundle.options import (
     trust_options,
 )
 from importer import opening
+from importer.checklist.command import checklist
 from importer.harbor.command import harbor
 from importer.ledger.command import ledger
 from importer.option import decrypt_option, override_options, policy_option, quarantine_option
@@ -45,7 +46,7 @@ FOLDERS = click.Path(path_type=Path)
 def commands() -> list[click.Command]:
     """Return the commands of the high side."""
     return [
-        *(inspect, verify, repair, load, promote, relocate, serve, status),
+        *(inspect, verify, repair, load, promote, checklist, relocate, serve, status),
         *(trust_file, ledger, receipt, harbor, kit()),
     ]
 

@@ -12,7 +12,7 @@ from importer.ledger import entry as kinds
 from importer.receipts import shelf
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from bundle.digest import Digest
@@ -30,6 +30,7 @@ class Imported:
     receipt: Receipt
     digest: Digest
     path: Path
+    is_signed: bool = False
 
     def waiting(self, match: Sequence[str] = ()) -> list[Entry]:
         """Return what lies in a quarantine, whole; ``match`` are patterns that limit it.
@@ -59,31 +60,50 @@ def find(path: Path | None, keys: Mapping[str, PublicKey], ledger: Ledger) -> Im
     The ledger has to name it, or one of ``keys`` to have signed it. Raises :class:`NotTrusted`,
     and :class:`UsageError` where there is none.
     """
-    if path is None:
-        return _last(ledger)
+    if path is not None:
+        return vouched(path, keys, ledger)
+    for imported in recorded(ledger):
+        if any(one.quarantine and one.result in HELD for one in imported.receipt.entries):
+            return imported
+    raise UsageError("no import into a quarantine is on record at this host", hint=_QUARANTINED)
+
+
+def vouched(path: Path, keys: Mapping[str, PublicKey], ledger: Ledger) -> Imported:
+    """Return a receipt that the ledger names, or that one of ``keys`` signed.
+
+    Raises :class:`NotTrusted`.
+    """
     data = read_file(path)
     found = unproved(data, what=str(path))
     if str(found.digest) in ledger.receipts():
-        return Imported(found.receipt, found.digest, path)
+        return Imported(found.receipt, found.digest, path, is_signed=found.is_signed)
     if not keys:
         raise NotTrusted(
             f"{path} is no receipt that this host's ledger names",
-            hint="promote on the host that imported, or name its public key: --receipt-pub",
+            hint="do it on the host that imported, or name its public key: --receipt-pub",
             case="receipt",
         )
     proved = unseal(data, keys, what=str(path))
-    return Imported(proved.receipt, proved.digest, path)
+    return Imported(proved.receipt, proved.digest, path, is_signed=True)
 
 
-def _last(ledger: Ledger) -> Imported:
+def signer(found: Imported, keys: Mapping[str, PublicKey]) -> PublicKey | None:
+    """Return which of ``keys`` signed a receipt, None when none of them did."""
+    if not found.is_signed or not keys:
+        return None
+    try:
+        return unseal(read_file(found.path), keys, what=str(found.path)).key
+    except NotTrusted:
+        return None
+
+
+def recorded(ledger: Ledger) -> Iterator[Imported]:
+    """Yield the receipts of this host that its ledger names, the newest first."""
     files = {}
     for path in shelf.listed():
         found = unproved(read_file(path), what=str(path))
-        files[str(found.digest)] = Imported(found.receipt, found.digest, path)
+        made = Imported(found.receipt, found.digest, path, is_signed=found.is_signed)
+        files[str(found.digest)] = made
     for entry in reversed(ledger.chain.entries):
-        imported = files.get(entry.text("receipt")) if entry.kind == kinds.RECEIPT else None
-        if imported and any(
-            one.quarantine and one.result in HELD for one in imported.receipt.entries
-        ):
-            return imported
-    raise UsageError("no import into a quarantine is on record at this host", hint=_QUARANTINED)
+        if entry.kind == kinds.RECEIPT and (known := files.get(entry.text("receipt"))):
+            yield known

@@ -61,6 +61,12 @@ def find() -> Path | None:
     return path if path.is_file() else None
 
 
+def public() -> tuple[Path, ...]:
+    """Return the public key in the user's folder of settings, if there is one."""
+    path = default_folder() / PUBLIC
+    return (path,) if path.is_file() else ()
+
+
 def generate(folder: Path, passphrase: bytes | None) -> tuple[Path, Path, PublicKey]:
     """Make the pair of files; ``passphrase`` None leaves the private one unencrypted.
 

@@ -154,6 +154,7 @@ def _bundle(admission: Admission) -> Bundle:
         lock=manifest.lock,
         spec=manifest.spec,
         generator=" ".join(manifest.generator),
+        account=manifest.account,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from bundle import segments, ustar
+from bundle.account import Account
 from bundle.artifact import MANIFEST_ROLES, Artifact, Content, path_fault
 from bundle.chunks import Chunk, Inner, Part, StoredBlob, chunk_name, index_json, prefix
 from bundle.digest import Digest
@@ -78,6 +79,15 @@ PROOFS = st.builds(
 RECORDS = st.sampled_from([Record("unsigned"), Record("unchecked")]) | st.lists(
     PROOFS, min_size=1, max_size=2
 ).map(lambda proofs: Record("verified", tuple(proofs)))
+
+
+ACCOUNTS = st.builds(
+    Account,
+    st.sampled_from(["service", "personal", "legacy", "guest", "other_key"]),
+    MOMENTS,
+    st.sampled_from(["", "acme", "0123456789"]),
+    st.lists(st.sampled_from(["artifact-catalog", "x"]), max_size=2).map(tuple),
+)
 
 
 @st.composite
@@ -292,6 +302,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
         parity=protected,
         recipients=tuple(recipients),
         bases=tuple(builds_on) if any(blob.bases for blob in blobs) else (),
+        account=draw(st.none() | ACCOUNTS),
     )
 
 

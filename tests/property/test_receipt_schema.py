@@ -23,6 +23,7 @@ from bundle.rulings import OUTCOMES, RULE, Ending, Judgement, Publishers
 from bundle.scanned import Row, Scanned
 from tests.keys import signer
 from tests.property.strategies import (
+    ACCOUNTS,
     DIGESTS,
     MOMENTS,
     NAMES,
@@ -140,6 +141,7 @@ def receipts(draw: st.DrawFn) -> Receipt:
             draw(DIGESTS),
             draw(DIGESTS),
             draw(WORDS),
+            draw(st.none() | ACCOUNTS),
         ),
         verified=Verified(
             draw(st.dictionaries(WORDS, DIGESTS, max_size=2)),
