@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,7 @@ _SHOWN = 40
 )
 @option("--ca", type=FILE, help="CA of the registries, for nodes (PEM) [default: that of --to].")
 @option("--pull-secret", default="", metavar="NAME", help="Name of the pull secret in clusters.")
+@option("--pin", is_flag=True, help="Digests for tags in values of charts, wherever one is taken.")
 @option(
     "--allow-missing",
     "missing",
@@ -82,6 +84,7 @@ def relocate(  # noqa: PLR0913
     labels: tuple[str, ...],
     ca: Path | None,
     pull_secret: str,
+    pin: bool,
     missing: tuple[str, ...],
     values: tuple[str, ...],
     as_json: bool,
@@ -101,7 +104,7 @@ def relocate(  # noqa: PLR0913
     reach = Reach(read_targets(targets) if targets else ())
     try:
         reach.check(found.stored, found.trees)
-        site = _site(found, reach, ca, pull_secret, missing)
+        site = replace(_site(found, reach, ca, pull_secret, missing), pin=pin)
         world = _world(found, reach, site, ownvalues.read(values, found.stored))
         made = formats.emit(world, wanted)
     finally:
@@ -151,7 +154,8 @@ def _site(
 
 
 def _world(found: Evidence, reach: Reach, site: Site, own: Mapping[str, dict[str, Any]]) -> World:
-    from importer.relocate.release import Names, build, stems
+    from importer.relocate.names import Names
+    from importer.relocate.release import Ask, build, stems
     from importer.relocate.world import World
 
     kinds = {kind: tuple(s for s in found.stored if s.artifact.kind == kind) for kind in _KINDS}
@@ -167,7 +171,7 @@ def _world(found: Evidence, reach: Reach, site: Site, own: Mapping[str, dict[str
                 reach.archive(chart),
                 names,
                 own.get(chart.path.rpartition("/")[2], {}),
-                pull_secret=site.pull_secret,
+                ask=Ask(site.pull_secret, site.pin),
             )
             for chart, stem in zip(charts, stems(charts), strict=True)
         )

@@ -9,28 +9,25 @@ registry that is written elsewhere in the values; that is tried, and proved the 
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bundle.charts import chart as charts
-from bundle.charts import helmprogram, helmyaml, manifests, naming, rendering
-from bundle.charts.engine import MARK
+from bundle.charts import helmprogram, naming
 from bundle.errors import TargetError
-from importer.relocate import mirrors, secretvalues, spots
+from importer.relocate import pins, secretvalues, spots
+from importer.relocate.trial import Trial
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from bundle.charts.chart import Chart, Scope
+    from bundle.charts.chart import Scope
     from bundle.charts.mentions import Mention
-    from bundle.charts.rendering import Rendered
+    from importer.relocate.names import Names
     from importer.relocate.spots import Spot
     from importer.relocate.world import Stored
 
     Values = dict[str, Any]
-
-_HUB = ("", "docker.io/library/", "docker.io/")
-"""What a name without a host may begin with."""
 
 
 @dataclass(frozen=True)
@@ -50,50 +47,15 @@ class Release:
     notes: tuple[str, ...]
 
 
-@dataclass
-class Names:
-    """What was loaded, by its names at the source and at the target."""
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What else is wanted of values: the name of a pull secret, digests in the place of tags."""
 
-    images: Sequence[Stored]
-    _sources: dict[str, list[Stored]] = field(default_factory=dict)
-    _targets: dict[str, list[Stored]] = field(default_factory=dict)
+    pull_secret: str = ""
+    pin: bool = False
 
-    def __post_init__(self) -> None:
-        for one in self.images:
-            self._sources.setdefault(one.source, []).append(one)
-            self._targets.setdefault(one.target, []).append(one)
 
-    def target(self, name: str) -> tuple[str, str] | None:
-        """Return where the repository of a source name is, and the digest to name there.
-
-        That is another one where the index that is named stayed behind, and its child was carried.
-        """
-        repository, _tag, digest = naming.split(name)
-        for beginning in _HUB:
-            if found := self._sources.get(beginning + repository):
-                same = next((one for one in found if one.artifact.name == name), None)
-                return found[0].target, str(same.artifact.root) if same and digest else ""
-        return None
-
-    def has(self, mention: Mention) -> bool:
-        """Whether a name at the target is there; an operator may append to its tag."""
-        repository, tag, digest = naming.split(mention.name)
-        there = self._targets.get(repository, [])
-        if digest:
-            return any(digest == c.digest for one in there for c in one.artifact.manifests)
-        tags = {tag for one in there for c in one.artifact.manifests for tag in c.tags}
-        if mention.suffix:
-            return any(known.startswith(f"{tag}-") for known in tags)
-        return tag in tags
-
-    def common(self, prefix: str) -> str | None:
-        """Return the target of everything below the beginning of a source name."""
-        own = {
-            source: held[0].target
-            for source, held in self._sources.items()
-            if f"{source}/".startswith(f"{prefix}/")
-        }
-        return mirrors.common(prefix, own) if own else None
+NOTHING = Ask()
 
 
 def stems(found: Sequence[Stored]) -> list[str]:
@@ -114,7 +76,7 @@ def build(
     names: Names,
     own: Values,
     *,
-    pull_secret: str = "",
+    ask: Ask = NOTHING,
     helm: str | None = None,
 ) -> Release:
     """Return the release; raise :class:`TargetError` for what is no chart.
@@ -127,13 +89,16 @@ def build(
         top = charts.place(found, own)
     except ValueError as fault:
         raise TargetError(f"{chart.reference} cannot be read as a chart: {fault}") from None
-    made = _Maker(found, archive, names, own, helmprogram.find() if helm is None else helm)
-    values = made.proved(_renamed(top, names))
-    missing = made.missing(values)
-    if pull_secret:
-        values = secretvalues.add(top, values, pull_secret, made.pages)
+    trial = Trial(found, archive, names, own, helmprogram.find() if helm is None else helm)
+    proof = _Proof(trial, names)
+    values = proof.mended(_renamed(top, names))
+    missing = proof.missing(values)
+    if ask.pin:
+        values = pins.add(trial, names, values)
+    if ask.pull_secret:
+        values = secretvalues.add(top, values, ask.pull_secret, trial.pages)
     version = charts.text_of(found.metadata.get("version"))
-    return Release(chart, stem, found.name, version, values, missing, tuple(made.notes))
+    return Release(chart, stem, found.name, version, values, missing, tuple(trial.notes))
 
 
 def _renamed(top: Scope, names: Names) -> Values:
@@ -161,58 +126,24 @@ def _outer_first(found: Iterable[Spot]) -> list[Spot]:
 
 
 @dataclass
-class _Maker:
-    """One chart, rendered as often as it takes."""
+class _Proof:
+    """What is missing, and what other values may mend, by trials."""
 
-    chart: Chart
-    archive: bytes
+    trial: Trial
     names: Names
-    own: Values
-    helm: str
-    notes: list[str] = field(default_factory=list)
-    _pages: dict[str, list[Rendered]] = field(default_factory=dict)
 
-    def pages(self, values: Values) -> list[Rendered]:
-        """Return the manifests, of helm where it is installed."""
-        whole = charts.merged(self.own, values)
-        key = helmyaml.dump(whole)
-        if key not in self._pages:
-            self._pages[key] = self._render(whole)
-        return self._pages[key]
-
-    def _render(self, values: Values) -> list[Rendered]:
-        if self.helm:
-            try:
-                return helmprogram.render(self.helm, self.archive, values)
-            except helmprogram.HelmError as fault:
-                self._note(f"helm cannot render it, so dray reads it itself: {fault}")
-        return rendering.render(charts.place(self.chart, values))
-
-    def _note(self, text: str) -> None:
-        if text not in self.notes:
-            self.notes.append(text)
-
-    def _named(self, values: Values) -> list[Mention]:
-        found, doubts = manifests.find(self.pages(values))
-        for doubt in doubts:
-            self._note(f"not proved: {doubt.place}")
-        return [mention for mention in found if mention.enabled]
-
-    def _lost(self, values: Values) -> list[Mention]:
-        return [m for m in self._named(values) if MARK not in m.name and not self.names.has(m)]
-
-    def proved(self, values: Values) -> Values:
+    def mended(self, values: Values) -> Values:
         """Return the values, with registries replaced that stand apart from their images."""
-        lost = self._lost(values)
+        lost = self.trial.lost(values)
         if not any(self.names.target(mention.name) for mention in lost):
             return values
         other = charts.merged(values, self._registries(values, lost))
-        return other if len(self._lost(other)) < len(lost) else values
+        return other if len(self.trial.lost(other)) < len(lost) else values
 
     def _registries(self, values: Values, lost: Iterable[Mention]) -> Values:
         wanted = [naming.split(m.name)[0] for m in lost if self.names.target(m.name)]
         found: Values = {}
-        for scope in charts.place(self.chart, charts.merged(self.own, values)).all():
+        for scope in charts.place(self.trial.chart, charts.merged(self.trial.own, values)).all():
             after = deepcopy(scope.values)
             own = {child.name for child in scope.children}
             for above, key, text in _texts(after, own):
@@ -228,9 +159,9 @@ class _Maker:
         What is only out of the values' reach is a note: it was loaded, and mirrors find it.
         """
         rows: dict[str, str] = {}
-        for mention in self._lost(values):
+        for mention in self.trial.lost(values):
             if self._is_there(mention):
-                self._note(
+                self.trial.note(
                     f"{mention.name} is written where no value reaches it ({mention.place}):"
                     " it needs the mirrors, or Kyverno"
                 )

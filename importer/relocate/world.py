@@ -87,7 +87,8 @@ class Bucket:
 class Site:
     """What no receipt says. ``authorities`` are CAs in PEM, by registry; ``plain`` have no TLS.
 
-    ``missing`` are names of images that charts may name though they were not loaded.
+    ``missing`` are names of images that charts may name though they were not loaded; ``pin`` is
+    whether values of charts are to have digests.
     """
 
     pull_secret: str = ""
@@ -95,6 +96,7 @@ class Site:
     plain: frozenset[str] = frozenset()
     buckets: Mapping[str, Bucket] = field(default_factory=dict)
     missing: frozenset[str] = frozenset()
+    pin: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from bundle.artifact import Artifact, Content
 from bundle.charts import naming
 from bundle.digest import Digest
 from fixtures import chartfiles
-from importer.relocate.release import Names, build
+from importer.relocate.names import Names
+from importer.relocate.release import Ask, build
 from importer.relocate.world import Stored
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def chart_values(data: bytes) -> None:
     )
     names = Names([_stored(name) for name in _IMAGES])
     chart = _stored("charts.example/x/app:1.0.0", "chart")
-    made = build(chart, "app", archive, names, {}, pull_secret="pull", helm="")
+    made = build(chart, "app", archive, names, {}, ask=Ask("pull", pin=True), helm="")
     for row in made.missing:
         found = naming.split(row.partition(" ")[0].removesuffix("-…"))
         assert f"{found[0]}:{found[1]}" not in _IMAGES, row

@@ -43,11 +43,20 @@ RELOCATION = (
         "",
         tests=_MIRRORS,
     ),
-    Sabotage("importer/relocate/release.py", "not self.names.has(m)]", "False]", tests=_VALUES),
+    Sabotage("importer/relocate/trial.py", "not self.names.has(m)]", "False]", tests=_VALUES),
     Sabotage(
-        "importer/relocate/release.py",
+        "importer/relocate/names.py",
         'known.startswith(f"{tag}-")',
         "known.startswith(tag)",
+        tests=_VALUES,
+    ),
+    Sabotage(
+        "importer/relocate/pins.py", "if _is_bad(m, names, wanted)", "if False", tests=_VALUES
+    ),
+    Sabotage(
+        "importer/relocate/pins.py",
+        "return bool(joined) and not any(",
+        "return False and any(",
         tests=_VALUES,
     ),
     Sabotage("importer/relocate/helm.py", "not in world.site.missing", "in ()", tests=_VALUES),

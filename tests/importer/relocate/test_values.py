@@ -281,3 +281,40 @@ def test_the_form_of_a_pull_secret_is_found_by_rendering(high: High, line: str) 
     assert high.relocate("--for", "helm", "--pull-secret", "harbor-pull").code == 0
     (pod,) = rendered(archive, high.folder / "out/helm/app-1.0.0.values.yaml")
     assert pod["spec"]["template"]["spec"]["imagePullSecrets"] == [{"name": "harbor-pull"}]
+
+
+def test_pins_are_where_a_digest_is_taken_and_nowhere_else(high: High) -> None:
+    """The operator joins a digest with @ for its operands; its chart glues its own with a colon."""
+    archive = gpu_operator.archive()
+    high.load(needed(archive), {GPU: archive})
+    assert high.relocate("--for", "helm", "--pin").code == 0
+    (values,) = high.documents("helm/gpu-operator-v25.3.0.values.yaml")
+    toolkit = "nvcr.io/nvidia/k8s/container-toolkit:v1.17.5-ubuntu20.04"
+    validator = "nvcr.io/nvidia/cloud-native/gpu-operator-validator:v25.3.0"
+    assert values["toolkit"]["version"] == high.digest(toolkit)
+    assert values["validator"]["version"] == high.digest(validator), "an operand, by its default"
+    assert "version" not in values["operator"], "glued with a colon"
+    assert "version" not in values["driver"], "the operator appends to it"
+    assert "tag" not in values["node-feature-discovery"]["image"], "glued with a colon"
+    found = check(high, archive, "gpu-operator-v25.3.0", least=12)
+    assert sum("@sha256:" in name for name in found) >= 8
+
+
+def test_pins_are_not_given_to_an_operator_that_nobody_knows(high: High) -> None:
+    archive = network_operator.archive()
+    high.load(needed(archive), {NETWORK: archive})
+    assert high.relocate("--for", "helm", "--pin").code == 0
+    found = check(high, archive, "network-operator-25.1.0", least=8)
+    assert not any("@" in name for name in found)
+
+
+def test_pins_go_into_the_key_that_a_chart_has_for_them(high: High) -> None:
+    known = KNOWN["monitoring"]
+    high.load(known.carried, {"charts.example/x/monitoring:0.9.0": known.archive})
+    assert high.relocate("--for", "helm", "--pin").code == 0
+    (values,) = high.documents("helm/monitoring-0.9.0.values.yaml")
+    root = high.digest("quay.io/made-up/operator:v0.80.0").removeprefix("sha256:")
+    assert values["operator"]["image"]["sha"] == root, "without sha256: before it"
+    exporter = high.digest("docker.io/made-up/exporter:v2")
+    assert values["exporter-a"]["image"]["digest"] == exporter
+    check(high, known.archive, "monitoring-0.9.0", least=5)
