@@ -251,9 +251,14 @@ class _Walk:
 
     def _referrers(self, digest: Digest, depth: int) -> None:
         """Carry what refers to ``digest``: OCI referrers, and cosign's tags from before them."""
-        for found in self._refers(digest):
-            if found.digest not in self.contents:
-                self._manifest(found, "", depth + 1)
+        for listed in self._refers(digest):
+            if listed.digest in self.contents:
+                continue
+            # Its size may be that of all it names (Harbor up to 2.10): the digest is what counts.
+            found, data = self.registry.manifest(self.reference.repository, listed.digest)
+            name = f"{self.reference.name}: {found.digest.short}"
+            parsed = oci.parse(data, listed.media_type, name)
+            self._add(replace(listed, size=found.size), data, parsed, "", depth + 1)
         for tag, descriptor, data in self._cosign_tags(digest):
             if descriptor.digest not in self.contents:
                 parsed = oci.parse(data, descriptor.media_type, f"{self.reference.name}: {tag}")

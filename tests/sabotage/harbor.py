@@ -42,8 +42,8 @@ HARBOR = (
     ),
     Sabotage(
         _PREFLIGHT,
-        "if before is None or before.digest == tag.digest:",
-        "if before is None:",
+        "or before.digest == tag.digest:",
+        "or False:",
         tests=_BEFORE,
     ),
     Sabotage(_PREFLIGHT, "if not self.policy.creates:", "if False:", tests=_BEFORE),

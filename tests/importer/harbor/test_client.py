@@ -40,12 +40,12 @@ def push(harbor: HarborServer, project: str, artifact: Artifact, shelf: Shelf) -
     target.publish(artifact, shelf.blob)
 
 
-def rule(harbor: HarborServer, project: str, tags: str = "v*") -> None:
+def rule(harbor: HarborServer, project: str, tags: str = "v*", *, disabled: bool = False) -> None:
     """Have a project keep tags of a pattern: those that begin with v."""
     path = f"/projects/{project}/immutabletagrules"
     headers = {"X-Is-Resource-Name": "true"}
     kept = {"kind": "doublestar", "decoration": "matches", "pattern": tags}
-    body = {**RULE, "tag_selectors": [kept]}
+    body = {**RULE, "tag_selectors": [kept], "disabled": disabled}
     harbor.client().api.call("POST", path, "a rule", body=body, headers=headers, ok=(201,))
 
 
@@ -106,6 +106,8 @@ def test_the_robot_of_an_import_has_the_rights_that_it_needs(harbor: HarborServe
 
 def test_rules_say_which_tags_they_keep(harbor: HarborServer, admin: Harbor) -> None:
     name = harbor.project()
+    assert admin.projects.immutable_rules(name) == []
+    rule(harbor, name, "x*", disabled=True)
     assert admin.projects.immutable_rules(name) == []
     rule(harbor, name)
     found = admin.projects.immutable_rules(name)

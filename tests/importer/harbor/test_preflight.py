@@ -291,6 +291,21 @@ def test_a_blob_of_two_images_counts_once(harbor: HarborServer, make: Make, shel
     assert target.preflight(wants(target, one, two)) == ()
 
 
+def test_what_another_repository_of_the_project_has_needs_no_room(
+    harbor: HarborServer, make: Make, shelf: Shelf
+) -> None:
+    layer = noise(1 << 20, uuid.uuid4().hex)
+    one, two = (shelf.image(f"a/{name}", "1", {"l": layer}) for name in ("one", "two"))
+    contents = {c.digest: c.size for image in (one, two) for c in image.contents}
+    project = harbor.project(limit=sum(contents.values()))
+    push(harbor, project, one, shelf)
+    target = make(project)
+    target.check()
+    assert target.preflight(wants(target, one, two)) == ()
+    fill(target, two, shelf)
+    assert target.publish(two, shelf.blob)
+
+
 def test_a_quota_that_may_not_be_read_is_a_note(
     harbor: HarborServer, make: Make, image: Artifact
 ) -> None:
