@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.sabotage.edit import Sabotage
 
 _BEFORE = ("tests/importer/harbor/test_preflight.py",)
+_ROOM = ("tests/importer/harbor/test_room.py",)
 _AT = ("tests/importer/harbor/test_target.py",)
 _CALLS = ("tests/importer/harbor/test_client.py",)
 _LABELS = ("tests/importer/harbor/test_labels.py",)
@@ -32,7 +33,7 @@ HARBOR = (
         _PREFLIGHT,
         "if quota.limit == UNLIMITED or load.bytes <= left:",
         "if True:",
-        tests=_BEFORE,
+        tests=_ROOM,
     ),
     Sabotage(
         _PREFLIGHT,
@@ -74,7 +75,7 @@ HARBOR = (
     Sabotage(_TARGET, "at the", tests=_AT),
     Sabotage(_TARGET, "and {who} may not push there", tests=_BEFORE),
     Sabotage(_TARGET, "for digest, s in sizes.get(project, {}).items() if digest not in held]",
-             "for digest, s in sizes.get(project, {}).items()]", tests=_BEFORE),
+             "for digest, s in sizes.get(project, {}).items()]", tests=_ROOM),
     Sabotage(_TARGET, "or not state.rights >= labels.RIGHTS", "", tests=_LABELS),
     Sabotage(_TARGET, "if exists is False", "if False", tests=_AT),
     Sabotage("importer/harbor/pace.py", "if small and self._clock() - begun > SLOW:", "if False:",

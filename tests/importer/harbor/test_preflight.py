@@ -6,7 +6,6 @@ before a byte is sent says so, and that nothing was sent.
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +18,7 @@ from importer.targets.naming import Naming, Rule
 from importer.targets.ready import NotReady
 from tests.importer.harbor.making import Bundle, Make, wants
 from tests.importer.harbor.test_client import push, rule
-from tests.importer.targets.samples import Shelf, fill, noise
+from tests.importer.targets.samples import Shelf, fill
 
 if TYPE_CHECKING:
     from bundle.artifact import Artifact
@@ -254,56 +253,6 @@ def test_a_right_that_is_lacking(
 
 
 # -- room, and tags that stay ----------------------------------------------------------------------
-
-
-def test_a_quota_that_is_too_small_by_one_byte(
-    harbor: HarborServer, make: Make, image: Artifact, shelf: Shelf
-) -> None:
-    need = sum({content.digest: content.size for content in image.contents}.values())
-    small, enough = harbor.project(limit=need - 1), harbor.project(limit=need)
-    error = refused(make(small), image)
-    assert "are to be added to the project" in error.message
-    assert "a system administrator has to raise the quota by 1 bytes or more" in error.hint
-    target = make(enough)
-    target.check()
-    assert target.preflight(wants(target, image)) == ()
-    fill(target, image, shelf)
-    assert target.publish(image, shelf.blob)
-
-
-def test_what_is_there_already_needs_no_room(
-    harbor: HarborServer, make: Make, image: Artifact, shelf: Shelf
-) -> None:
-    need = sum({content.digest: content.size for content in image.contents}.values())
-    project = harbor.project(limit=need)
-    push(harbor, project, image, shelf)
-    target = make(project)
-    target.check()
-    assert target.preflight(wants(target, image)) == ()
-
-
-def test_a_blob_of_two_images_counts_once(harbor: HarborServer, make: Make, shelf: Shelf) -> None:
-    layer = noise(1 << 20, uuid.uuid4().hex)
-    one, two = (shelf.image(f"a/{name}", "1", {"l": layer}) for name in ("one", "two"))
-    contents = {c.digest: c.size for image in (one, two) for c in image.contents}
-    target = make(harbor.project(limit=sum(contents.values())))
-    target.check()
-    assert target.preflight(wants(target, one, two)) == ()
-
-
-def test_what_another_repository_of_the_project_has_needs_no_room(
-    harbor: HarborServer, make: Make, shelf: Shelf
-) -> None:
-    layer = noise(1 << 20, uuid.uuid4().hex)
-    one, two = (shelf.image(f"a/{name}", "1", {"l": layer}) for name in ("one", "two"))
-    contents = {c.digest: c.size for image in (one, two) for c in image.contents}
-    project = harbor.project(limit=sum(contents.values()))
-    push(harbor, project, one, shelf)
-    target = make(project)
-    target.check()
-    assert target.preflight(wants(target, one, two)) == ()
-    fill(target, two, shelf)
-    assert target.publish(two, shelf.blob)
 
 
 def test_a_quota_that_may_not_be_read_is_a_note(
