@@ -58,9 +58,10 @@ def verify(
     Signatures count as the stream dray-kit of the trust file says; where it names none, its root
     role signs kits. A kit with an older dray, or an older package, than this one is refused.
     """
-    from bundle import instant  # noqa: PLC0415  (not for --help)
+    import bundle  # noqa: PLC0415  (not for --help)
+    from bundle import instant  # noqa: PLC0415
     from bundle.errors import DrayError  # noqa: PLC0415
-    from bundle.kit import check  # noqa: PLC0415
+    from bundle.kit import check, versions  # noqa: PLC0415
 
     places = check.find(folders)
     trusted = find_trust(trust, pub, places)
@@ -68,7 +69,8 @@ def verify(
     failure: DrayError | None = None
     for place in places:
         try:
-            found = check.check(place, trusted, instant.now(), _installed())
+            here = {**versions.installed(), "dray": bundle.__version__}
+            found = check.check(place, trusted, instant.now(), here)
             check.refuse_older(found, allow_older.strip())
         except DrayError as error:
             failure = failure or error
@@ -82,16 +84,6 @@ def verify(
             _say(row)
     if failure:
         raise failure
-
-
-def _installed() -> dict[str, str]:
-    """Return the versions of what this program runs with."""
-    from importlib import metadata  # noqa: PLC0415  (not for --help)
-
-    import bundle  # noqa: PLC0415
-
-    found = {one.metadata["Name"]: one.version for one in metadata.distributions()}
-    return {**found, "dray": bundle.__version__}
 
 
 def _summary(found: Checked, reason: str) -> dict[str, Any]:

@@ -40,5 +40,16 @@ def older(new: dict[str, str], installed: dict[str, str]) -> list[str]:
     ]
 
 
+def installed() -> dict[str, str]:
+    """Return the versions of what this program runs with, by name in lower case."""
+    from importlib import metadata  # noqa: PLC0415  (not for --help)
+
+    found: dict[str, str] = {}
+    for one in metadata.distributions():
+        if name := one.metadata["Name"]:
+            found.setdefault(name.lower(), one.version)  # the first on the path is the one imported
+    return found
+
+
 def _name(text: str) -> str:
     return re.sub(r"[-_.]+", "-", text).lower()

@@ -24,6 +24,7 @@ import bundle
 from bundle.digest import Digest
 from bundle.errors import SourceError, UsageError
 from bundle.kit.document import Package
+from bundle.kit.versions import installed
 from bundler.kit import pins
 
 if TYPE_CHECKING:
@@ -87,8 +88,9 @@ class Source:
         if self.pinned is not None:
             rows = [f"{name}=={version}\n" for name, (version, _digests) in self.pinned.items()]
         else:
-            installed = {one.name.lower(): one.version for one in metadata.distributions()}
-            rows = [f"{name}=={version}\n" for name, version in installed.items() if name != "dray"]
+            rows = [
+                f"{name}=={version}\n" for name, version in installed().items() if name != "dray"
+            ]
         return "".join(sorted(rows))
 
     def get(self, pythons: Sequence[str], needed: Sequence[str]) -> tuple[Wheel, ...]:

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import random
+import sys
+from typing import TYPE_CHECKING
 
-from bundle.kit.versions import key, older
+from bundle.kit.versions import installed, key, older
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
 
 ORDER = [
     "no version",
@@ -42,3 +49,14 @@ def test_what_is_older_is_named_and_names_have_several_spellings() -> None:
     assert older(new, {"charset-normalizer": "3.5", "six": "1.17"}) == [
         "charset_normalizer 3.4, and 3.5 is installed"
     ]
+
+
+def test_of_two_of_one_name_the_one_that_is_imported_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder, version in (("first", "2.0"), ("second", "1.0")):
+        info = tmp_path / folder / f"Thing-{version}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: Thing\nVersion: {version}\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "first"), str(tmp_path / "second")])
+    assert installed() == {"thing": "2.0"}
