@@ -6,6 +6,7 @@ or to take its answer is let go.
 
 from __future__ import annotations
 
+import re
 import socket
 import socketserver
 import ssl
@@ -239,7 +240,9 @@ class Connection(socketserver.BaseRequestHandler):
         seconds: float,
         fault: DrayError | None,
     ) -> None:
-        line = f"{request.method} {request.target}" if request else "-"
+        # An absolute target may hold a name and a password.
+        target = re.sub(r"//[^/@?#]*@", "//", request.target) if request else ""
+        line = f"{request.method} {target}" if request else "-"
         entry = Entry(str(self.client_address[0]), line[:1000], status, sent, seconds, fault)
         self.server.log(entry)
 

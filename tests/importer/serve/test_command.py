@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -191,6 +192,16 @@ def test_what_it_cannot_begin_with_is_said(
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_it_listens_at_an_ipv6_address(sample: Bundle) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError as error:
+        pytest.skip(f"no IPv6 here: {error}")
+    with running(sample, "--listen", "[::1]:0") as (_process, url):
+        assert url.startswith("http://[::1]:")
+        assert requests.get(f"{url}/v2/", timeout=10).status_code == 200
 
 
 def test_a_port_that_is_taken_is_said(sample: Bundle) -> None:

@@ -213,6 +213,30 @@ def raw(served: Served, *parts: bytes, pause: float = 0) -> bytes:
         return b"".join(iter(lambda: client.recv(1 << 16), b""))
 
 
+def test_a_drive_that_was_pulled_serves_again_when_it_is_back(tmp_path: Path, serve: Serve) -> None:
+    bundle = factory.build(tmp_path / "bundle", big, chunk_size=1 << 20)
+    served = serve(bundle)
+    blob = max(bundle.manifest.blobs, key=lambda one: one.size)
+    where = f"{served.url}/v2/nvidia/cuda/blobs/{blob.digest}"
+    away = bundle.folder.rename(tmp_path / "away")
+    assert requests.get(where, timeout=10).status_code == 503
+    away.rename(bundle.folder)
+    assert Digest.of(requests.get(where, timeout=10).content) == blob.digest
+    part = requests.get(where, headers={"Range": "bytes=5-9"}, timeout=10)
+    assert (part.status_code, len(part.content)) == (206, 5)
+
+
+def test_a_password_in_a_target_is_not_logged(kinds: dict[str, Bundle], serve: Serve) -> None:
+    served = serve(kinds["plain"])
+    with socket.create_connection(served.address, timeout=10) as connection:
+        connection.sendall(b"GET http://me:secret@here/v2/ HTTP/1.0\r\n\r\n")
+        assert b" 200 OK" in connection.recv(4096)
+    deadline = time.monotonic() + 5
+    while not served.entries and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert [entry.request for entry in served.entries] == ["GET http://here/v2/"]
+
+
 def test_a_connection_is_kept_and_a_request_may_come_in_pieces(
     kinds: dict[str, Bundle], serve: Serve
 ) -> None:
