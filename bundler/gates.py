@@ -62,11 +62,12 @@ def passed(lock: Lock, spec: Spec, connect: Connect, scan: Scanning, *, quiet: b
 
     Raises as :func:`enforce` and :meth:`bundler.scan.option.Chosen.scan`.
     """
-    if not scan.names and not spec.policy.gates:
+    names = scan.of(spec).names
+    if not names and not spec.policy.gates:
         return lock
     upstreams = connect(spec)
     try:
-        if scan.names:
+        if names:
             with stoppable() as stop:
                 tell = (lambda _row: None) if quiet else (lambda row: say(str(row)))
                 lock = scan.scan(lock, spec, upstreams, stop, tell, missing=True)

@@ -68,6 +68,7 @@ KEYS = (
     "nims",
     "nodes",
     "policy",
+    "scan",
     "registries",
     "expires",
 )
@@ -79,6 +80,14 @@ class Nodes:
 
     os: tuple[str, ...] = ()
     kernels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scans:
+    """Which scanners look at the images, by name, and the form of the SBOMs, empty for none."""
+
+    tools: tuple[str, ...] = ()
+    sbom: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +110,7 @@ class Spec:
     registries: Mapping[str, Host]
     nodes: Nodes
     policy: Policy
+    scans: Scans
     expires_days: int
     digest: Digest
     path: Path
@@ -145,6 +155,7 @@ def parse(data: bytes, path: Path) -> Spec:
         nims=_entries(fields, "nims", context, entries.nim, lambda e: e.image.name),
         nodes=_nodes(fields, document),
         policy=_policy(fields, document, path.parent),
+        scans=_scans(fields, document),
         registries=registries,
         expires_days=_expires(fields),
         digest=Digest.of(data),
@@ -205,6 +216,12 @@ def _nodes(fields: Fields, document: Document) -> Nodes:
 def _policy(fields: Fields, document: Document, folder: Path) -> Policy:
     inner = _child(fields, "policy", document, policies.KEYS)
     return policies.read(inner, document, folder)
+
+
+def _scans(fields: Fields, document: Document) -> Scans:
+    inner = _child(fields, "scan", document, ("with", "sbom"))
+    sbom = inner.text("sbom", "cyclonedx", choices=("cyclonedx", "spdx", "none"))
+    return Scans(inner.texts("with", pattern="trivy|grype|syft"), "" if sbom == "none" else sbom)
 
 
 def _registries(fields: Fields, document: Document, folder: Path) -> Mapping[str, Host]:

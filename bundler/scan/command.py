@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 @command("scan", short_help="Have the locked images scanned; reports and SBOMs go along.")
 @click.argument("spec", type=FILE)
 @scanner_options(
-    "--with", "The scanner; repeatable [default: trivy, or else grype, whichever is on PATH]."
+    "--with",
+    "The scanner; repeatable [default: the spec's, or trivy or grype, which is on PATH].",
 )
 @option("--missing", is_flag=True, help="Only images that have no report by the scanner.")
 @login_options

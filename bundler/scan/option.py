@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,12 +29,17 @@ _ANY = click.Path(path_type=Path)
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What the options say. ``names`` are scanners; ``sbom`` is a format, empty for none."""
+    """What the options say. ``sbom`` is a form, ``none``, or empty: not said."""
 
     names: tuple[str, ...] = ()
     sbom: str = ""
     path: Path | None = None
     seconds: int = 0
+
+    def of(self, spec: Spec) -> Chosen:
+        """Return the options with what the spec says where they say nothing; no SBOM is empty."""
+        sbom = "" if self.sbom == "none" else self.sbom or spec.scans.sbom
+        return replace(self, names=self.names or spec.scans.tools, sbom=sbom)
 
     def tools(self, stop: threading.Event) -> list[Tool]:
         """Return the scanners, each asked for its version.
@@ -77,11 +82,12 @@ class Chosen:
         from bundler.finish import put  # noqa: PLC0415
         from bundler.scan.run import Scan  # noqa: PLC0415
 
+        chosen = self.of(spec)
         run = Scan(
             spec.path,
-            self.tools(stop),
+            chosen.tools(stop),
             upstreams.opener,
-            self.sbom,
+            chosen.sbom,
             self.seconds,
             stop,
             tell,
@@ -103,13 +109,12 @@ def scanner_options(flag: str, words: str) -> Callable[[Callable[..., Any]], Cal
         def chosen(
             *arguments: Any,
             scanners: tuple[str, ...],
-            sbom: str,
+            sbom: str | None,
             scanner_path: Path | None,
             scan_timeout: int,
             **named: Any,
         ) -> Any:
-            form = "" if sbom == "none" else sbom
-            made = Chosen(scanners, form, scanner_path, scan_timeout)
+            made = Chosen(scanners, sbom or "", scanner_path, scan_timeout)
             return function(*arguments, scan=made, **named)
 
         for add in reversed(_options(flag, words)):
@@ -131,9 +136,7 @@ def _options(flag: str, words: str) -> tuple[Callable[[Any], Any], ...]:
         option(
             "--sbom",
             type=click.Choice(["cyclonedx", "spdx", "none"]),
-            default="cyclonedx",
-            show_default=True,
-            help="The form of the SBOM that goes along.",
+            help="The form of the SBOM that goes along [default: the spec's, or cyclonedx].",
         ),
         option(
             "--scanner-path",

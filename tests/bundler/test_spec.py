@@ -55,6 +55,7 @@ policy:
   signing-keys: [{{name: nvidia, ngc: containers, fingerprint: "sha256:{HEX}"}}]
   require-signature: [nvcr.io/nvidia/*]
   max-severity: high
+scan: {{with: [grype, syft], sbom: spdx}}
 registries:
   nvcr.io: {{endpoint: "http://127.0.0.1:5001/"}}
   mirror.example:8080: {{plain-http: true}}
@@ -117,6 +118,7 @@ def test_the_settings_of_a_spec_are_read(full: Spec, tmp_path: Path) -> None:
     assert full.policy.rules == (Rule("nvcr.io/nvidia/*"),)
     assert [replace(found, where="") for found in full.policy.keys] == [key]
     assert full.policy.gates.limits == (Limit("*", "high"),)
+    assert full.scans == spec.Scans(("grype", "syft"), "spdx")
     assert full.registries == {
         "nvcr.io": Host("http://127.0.0.1:5001"),
         "mirror.example:8080": Host(plain_http=True),
@@ -133,6 +135,8 @@ def test_what_is_left_out_has_a_default() -> None:
     assert made.platforms == ("linux/amd64",)
     assert made.platforms_of(made.images[0]) == ("linux/amd64",)
     assert made.expires_days == 180
+    assert made.scans == spec.Scans((), "cyclonedx")
+    assert read(HEAD + IMAGE + "scan: {sbom: none}\n").scans == spec.Scans()
     assert (made.charts, made.models, made.nims, made.registries) == ((), (), (), {})
 
 

@@ -214,6 +214,18 @@ def test_export_scans_what_has_no_report_yet(low: Low) -> None:
     assert len(referrers(low.locked)) == 2
 
 
+def test_a_spec_says_who_scans_and_every_export_does(low: Low) -> None:
+    low.spec("scan: {with: [syft, grype], sbom: spdx}\n")
+    done = low.desk.dray("export", "dray.yaml", "--to", "out", code=0)
+    types = [one["artifactType"] for one in referrers(low.locked)]
+    assert types == ["application/spdx+json", "application/vnd.dray.grype-report.v1+json"]
+    assert "syft 1.2.3: SBOM" in done.out
+    low.scan("--sbom", "none", "--with", "trivy")
+    assert len(referrers(low.locked)) == 3
+    low.spec("scan: {with: [nessus]}\n")
+    low.scan(code=2)
+
+
 def test_the_scanner_gets_no_secret_of_ours(low: Low, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("NGC_API_KEY", "AWS_SECRET_ACCESS_KEY", "DRAY_KEY_PASSPHRASE", "GITHUB_TOKEN"):
         monkeypatch.setenv(name, "hunter2")

@@ -193,6 +193,12 @@ SPECS = objects(
         kernels=st.lists(text("[0-9][0-9a-z.-]{0,9}"), max_size=2),
     ),
     policy=st.none() | POLICIES,
+    scan=st.none()
+    | objects(
+        {},
+        **{"with": st.lists(st.sampled_from(["trivy", "grype", "syft"]), max_size=2)},
+        sbom=st.sampled_from(["cyclonedx", "spdx", "none"]),
+    ),
     registries=st.none() | REGISTRIES,
     expires=st.integers(1, 9999).map("{}d".format),
 )
@@ -268,6 +274,7 @@ BASE: dict[str, Any] = {
         "vex": [{"file": CA}, {"carried": "*"}],
         "licenses": [{"match": "*", "allow": ["MIT"], "deny": ["GPL-*"], "unknown": "pass"}],
     },
+    "scan": {"with": ["trivy", "syft"], "sbom": "spdx"},
     "registries": {"a.b": {"endpoint": "https://c.d", "plain-http": False, "ca": CA}},
     "expires": "180d",
 }
