@@ -302,7 +302,8 @@ SCANS = (
 )
 
 _DOOR = ("tests/bundler/scan/test_door.py",)
-_EXPORTED = ("tests/e2e/test_scanned_export.py",)
+_GATES = ("tests/bundler/test_gates.py",)
+_TOOLS = ("tests/bundler/scan/test_tools.py",)
 _PROGRAM = ("tests/bundler/scan/test_program.py",)
 SCANNERS = (
     Sabotage("bundler/scan/door.py", "if not hmac.compare_digest(", "if False and (", _DOOR),
@@ -327,10 +328,8 @@ SCANNERS = (
     Sabotage("bundler/scan/program.py", 'text = text.replace(secret, "…")', "pass", _PROGRAM),
     Sabotage("bundler/scan/program.py", "seconds:.0f} seconds", tests=_PROGRAM),
     Sabotage("bundler/scan/program.py", "os.killpg(running.pid", "os.kill(running.pid", _PROGRAM),
-    Sabotage("bundler/scan/tools.py", "key in _BASICS or key.startswith(own)", "1", _EXPORTED),
-    Sabotage(
-        "bundler/gates.py", "        enforce(lock, spec, upstreams)", "        pass", _EXPORTED
-    ),
+    Sabotage("bundler/scan/tools.py", "key in _BASICS or key.startswith(own)", "1", _TOOLS),
+    Sabotage("bundler/gates.py", "        enforce(lock, spec, upstreams)", "        pass", _GATES),
 )
 
 CHECKS = (
