@@ -87,13 +87,14 @@ class Bucket:
             raise self._failed(error, key) from None
         return dict(answer)
 
-    def check(self) -> None:
-        """Reach the bucket with the credentials, and be let list it.
+    def check(self, prefix: str = "") -> dict[str, Any]:
+        """Reach the bucket with the credentials, and be let list what is below ``prefix``.
 
         Not by a HEAD: what refuses one says no reason.
         """
+        below = {"Prefix": f"{prefix}/"} if prefix else {}
         try:
-            self.call("list_objects_v2", MaxKeys=1)
+            return self.call("list_objects_v2", MaxKeys=1, **below)
         except TargetError as error:
             if error.case != "NoSuchBucket" and not isinstance(error, AbsentError):
                 raise

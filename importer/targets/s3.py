@@ -65,7 +65,7 @@ class S3(Unprepared):
 
     def check(self) -> None:
         """Reach the bucket with the credentials."""
-        self._bucket.check()
+        self._bucket.check(self._naming.own)
 
     def preflight(self, wants: Sequence[Want]) -> tuple[str, ...]:
         """Ask for clock, object lock and the right to write; see :class:`Preflight`."""

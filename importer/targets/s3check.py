@@ -34,6 +34,7 @@ class Preflight:
 
     def __init__(self, bucket: Bucket, prefix: str) -> None:
         self._bucket = bucket
+        self._prefix = prefix
         self._key = f"{prefix}/.dray/probe".lstrip("/")
         self._label = f"s3://{bucket.store.bucket}/{prefix}".rstrip("/")
         self._guard = threading.Lock()
@@ -79,7 +80,7 @@ class Preflight:
     # -- the questions ----------------------------------------------------------------------------
 
     def _clock(self) -> list[str]:
-        answer = self._bucket.call("list_objects_v2", MaxKeys=1)
+        answer = self._bucket.check(self._prefix)
         skew = s3client.clock_skew((answer.get("ResponseMetadata") or {}).get("HTTPHeaders") or {})
         if skew is None or abs(skew) < _SKEW:
             return []

@@ -187,7 +187,8 @@ def keys(store: ObjectStore, bucket: str) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(
-    "kind", ["s3_rclone_tls", pytest.param("s3_rgw", marks=pytest.mark.xdist_group("ceph"))]
+    "kind",
+    ["s3_rclone_tls", "s3_versity", pytest.param("s3_rgw", marks=pytest.mark.xdist_group("ceph"))],
 )
 def test_a_store_shows_no_object_early_and_gets_no_part_twice(
     kind: str,

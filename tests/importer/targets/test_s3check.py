@@ -18,6 +18,7 @@ from importer.targets import s3client
 from importer.targets.base import Want
 from importer.targets.bucket import Bucket, Store
 from importer.targets.lock import COMPLIANCE, Lock
+from importer.targets.naming import Naming
 from importer.targets.ready import NotReady
 from importer.targets.s3 import S3
 from tests.importer.targets.samples import Shelf
@@ -94,9 +95,12 @@ def test_a_bucket_that_lacks_nothing_is_not_written_to(
     assert not [name for name in seen if name.startswith(("create", "put", "upload", "delete"))]
 
 
-def deny(server: ObjectStore, bucket: str, *actions: str) -> None:
-    """Forbid everybody something, the bucket's owner too."""
-    rows = {"Effect": "Deny", "Principal": {"AWS": ["*"]}, "Action": list(actions)}
+def deny(server: ObjectStore, bucket: str, *actions: str, unless: str = "") -> None:
+    """Forbid everybody something, the bucket's owner too; listing ``unless`` below a prefix."""
+    rows: dict[str, Any] = {"Effect": "Deny", "Principal": {"AWS": ["*"]}}
+    rows |= {"Action": list(actions)}
+    if unless:
+        rows["Condition"] = {"StringNotLike": {"s3:prefix": unless}}
     where = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
     policy = {"Version": "2012-10-17", "Statement": [{**rows, "Resource": where}]}
     client = server.client()
@@ -120,6 +124,18 @@ def test_a_login_that_may_not_list_is_told(server: ObjectStore, bucket: str, tar
     with pytest.raises(TargetError, match="ListObjectsV2 was refused: AccessDenied") as error:
         target.check()
     assert error.value.case == "denied"
+
+
+@pytest.mark.parametrize("server", STORES[2:], indirect=True)
+def test_a_login_that_may_list_its_prefix_alone_is_enough(
+    server: ObjectStore, bucket: str, tmp_path: Path
+) -> None:
+    deny(server, bucket, "s3:ListBucket", unless="prod/*")
+    target = S3(
+        Store(bucket, server.endpoint, "", str(server.ca or "")), tmp_path, naming=Naming("prod")
+    )
+    assert ask(target) == ()
+    target.close()
 
 
 @pytest.mark.parametrize("server", STORES[2:], indirect=True)
