@@ -76,7 +76,7 @@ def note(sealed: Sealed, good: Iterable[str]) -> None:
     made = _made(manifest, sealed, frozenset(numbers))
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, dump_json(made.to_dict()))
+        replace_file(path, dump(made))
 
 
 def _made(manifest: Manifest, sealed: Sealed, chunks: frozenset[int]) -> Note:
@@ -121,6 +121,11 @@ def _load(path: Path) -> Note | None:
             return read(file.read(LIMIT + 1))
     except (OSError, DrayError):
         return None
+
+
+def dump(found: Note) -> bytes:
+    """Return the bytes of a note's file."""
+    return dump_json(found.to_dict())
 
 
 def read(data: bytes) -> Note:

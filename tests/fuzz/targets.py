@@ -43,6 +43,7 @@ from tests import factory, keys
 from tests.fuzz import (
     contenttargets,
     gatetargets,
+    recordtargets,
     relocatetargets,
     scantargets,
     servertargets,
@@ -382,4 +383,5 @@ TARGETS: dict[str, Target] = {
     **servertargets.TARGETS,
     **contenttargets.TARGETS,
     **storetargets.TARGETS,
+    **recordtargets.TARGETS,
 }
