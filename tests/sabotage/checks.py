@@ -7,6 +7,7 @@ from tests.sabotage.gates import GATES
 from tests.sabotage.harbor import HARBOR
 from tests.sabotage.memory import MEMORY
 from tests.sabotage.objectstores import OBJECT_STORES
+from tests.sabotage.receipts import DELTAS, RECEIPTS
 from tests.sabotage.relocation import RELOCATION
 from tests.sabotage.serving import SERVING
 
@@ -339,6 +340,8 @@ CHECKS = (
     *SIGNATURES,
     *MEMORY,
     *PUBLISHERS,
+    *RECEIPTS,
+    *DELTAS,
     *GATES,
     *HARBOR,
     *ENCRYPTION,
