@@ -14,6 +14,7 @@ from bundle.errors import (
     TargetError,
     VerificationError,
 )
+from importer.required import Source
 from importer.targets.base import WORKERS
 
 if TYPE_CHECKING:
@@ -88,10 +89,14 @@ class Load:
         self.plan, self.reader, self.scanner = plan, reader, scanner
         self.stop, self.on_bytes, self.workers = stop, on_bytes, workers
         self.outcome = Outcome(present=plan.present)
+        self._first: dict[tuple[int, Digest], Source] = {}
 
     def run(self) -> Outcome:
         """Send what is missing, then publish; raise :class:`PartlyDone` when told to stop."""
         first, again = _waves(self.plan.steps)
+        self._first = {
+            (id(s.target), s.content.digest): Source(s.artifact, s.content) for s in first
+        }
         self._send_all(first, self._send)
         self._send_all(again, self._share)
         self._scan_rest()
@@ -128,11 +133,17 @@ class Load:
 
     def _send(self, step: Step) -> str:
         if source := step.source:
+            # A scanner has to see the bytes, so that they pass through this host then.
+            if not self.scanner and self._taken(step, source):
+                return "mounted"
             held = step.target.held(source.artifact, source.content)
             blob = self._scanned(Stoppable(held, self.stop))
             return step.target.put(step.artifact, step.content, blob, lambda _count: None)
         blob = self._scanned(self._open(step.content.digest))
         return step.target.put(step.artifact, step.content, blob, self.on_bytes)
+
+    def _taken(self, step: Step, source: Source) -> bool:
+        return step.target.take(step.artifact, step.content, source.artifact, source.content)
 
     def _open(self, digest: Digest) -> Blob:
         return Stoppable(self.reader.blob(digest), self.stop)
@@ -148,7 +159,13 @@ class Load:
 
     def _share(self, step: Step) -> str:
         """Send what another artifact brought to this target a moment ago: mostly it is there."""
-        return "shared" if step.target.has(step.artifact, step.content) else self._send(step)
+        if step.target.has(step.artifact, step.content):
+            return "shared"
+        first = self._first.get((id(step.target), step.content.digest))
+        if first and not step.source and not self.scanner and self._taken(step, first):
+            self.on_bytes(step.content.size)
+            return "shared"
+        return self._send(step)
 
     def _settle(self, future: Future[str], step: Step) -> None:
         error = future.exception()

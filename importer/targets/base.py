@@ -108,6 +108,10 @@ class Unprepared:
     def prepare(self, _bundle: Manifest) -> None:
         """Do nothing."""
 
+    def take(self, _artifact: Artifact, _content: Content, _source: Artifact, _of: Content) -> bool:
+        """Say that bytes which are here already have to be put like any others."""
+        return False
+
     def pinned(self, _artifact: Artifact) -> str:
         """Say that nothing here has versions."""
         return ""
@@ -179,6 +183,14 @@ class Target(Protocol):
 
         ``on_bytes`` is called with the bytes sent, and with negative numbers when they must be sent
         again.
+        """
+        ...
+
+    def take(self, artifact: Artifact, content: Content, source: Artifact, of: Content) -> bool:
+        """Take one content from where another artifact has it here, without sending it again.
+
+        It is proved by its bytes: raises :class:`bundle.errors.TargetError` when these are others.
+        Returns whether that was possible; when not, :meth:`put` is called.
         """
         ...
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bundle.errors import TargetError
 from importer.ledger.shelf import BucketShelf
-from importer.targets import marker, triton
+from importer.targets import marker, objectcopy, triton
 from importer.targets.base import Claim, Replaced, Unprepared, file_claims
 from importer.targets.bucket import AbsentError, Bucket, Seen, Store
 from importer.targets.held import Held
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bundle.digest import Digest
     from bundle.manifest import Manifest
     from importer.targets.base import Blob, Want
+    from importer.targets.objectcopy import Proved
 
 KINDS = frozenset({"model", "resource", "file"})
 _WORKERS = 8
@@ -59,6 +60,7 @@ class S3(Unprepared):
         self._uploads = Uploads(self._bucket, Journal(state))
         self._preflight = Preflight(self._bucket, self._naming.own)
         self._keeper = Keeper(self._bucket, self._preflight)
+        self._found: dict[tuple[str, Digest], Proved] = {}
         self._there: dict[tuple[str, Digest], Seen] = {}
         self._proved: set[tuple[str, Digest]] = set()
         self._versions: dict[str, str] = {}
@@ -129,6 +131,18 @@ class S3(Unprepared):
         except AbsentError:
             self._uploads.send(key, blob, on_bytes)  # somebody aborted the upload meanwhile
         return "uploaded"
+
+    def take(self, artifact: Artifact, content: Content, source: Artifact, of: Content) -> bool:
+        """Prove the object that another artifact has; the store copies it when this is published.
+
+        Raises :class:`TargetError` when it is something else than that artifact brought.
+        """
+        key, origin = self._key(artifact, content), self._key(source, of)
+        if not key or not origin or not content.size or not self._holds(origin, of):
+            return False
+        proved = objectcopy.prove(self._bucket, origin, content, lambda _count: None)
+        self._found[key, content.digest] = proved
+        return True
 
     def publish(self, artifact: Artifact, blob: Callable[[Digest], Blob]) -> bool:
         """Complete what was uploaded, then write the marker; both only where they differ."""
@@ -256,11 +270,31 @@ class S3(Unprepared):
         self._proved.add((key, content.digest))
         return True
 
+    def _copy(self, artifact: Artifact, file: Content, proved: Proved) -> str | None:
+        """Have the store copy what was proved, or do it through this host; return the version."""
+        key = self._key(artifact, file)
+        try:
+            return objectcopy.copy(self._bucket, proved, key, file)
+        except TargetError as error:
+            if error.case not in objectcopy.NOT_HERE:
+                raise
+        place, version = self._where(proved.key), proved.version
+        held = Held(
+            file.digest,
+            file.size,
+            place,
+            lambda offset: self._bucket.stream(proved.key, offset, version),
+        )
+        S3.put(self, artifact, file, held, lambda _count: None)
+        return self._uploads.complete(key, file.digest)
+
     def _finish(self, artifact: Artifact, file: Content, blob: Callable[[Digest], Blob]) -> None:
         key = self._key(artifact, file)
         version: str | None = None
         if not file.size:
             version = self._bucket.write(key, b"")
+        elif proved := self._found.get((key, file.digest)):
+            version = self._copy(artifact, file, proved)
         elif (version := self._uploads.complete(key, file.digest)) is None:
             if self._holds(key, file):
                 return
@@ -269,7 +303,7 @@ class S3(Unprepared):
         seen = self._bucket.look(key, version or "")
         if seen is None or (seen.size, seen.sha256) != (file.size, file.digest.hex):
             raise TargetError(
-                f"{self._where(key)} was uploaded, but the store shows another"
+                f"{self._where(key)} was written, but the store shows another"
                 " size or no SHA-256 in its metadata",
                 hint="does something rewrite objects in this bucket?",
             )

@@ -29,6 +29,9 @@ _HINTS = {
     errno.ENOTDIR: "something there is no folder, or a symbolic link, which is not followed",
 }
 
+_NO_LINK = {errno.EEXIST, errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS}
+"""How file systems say that a file cannot have one more name."""
+
 
 class AbsentError(TargetError):
     """There is nothing at that path."""
@@ -150,6 +153,24 @@ class Tree:
         ):
             os.rename(old, new, src_dir_fd=before, dst_dir_fd=after)
             os.fsync(after)
+
+    def link(self, source: str, target: str) -> bool:
+        """Give a file a second name, durably; return whether the file system does so.
+
+        What is at ``target`` already stays, and then it does not.
+        """
+        with (
+            self._parent(source) as (before, old),
+            self._parent(target, create=True) as (after, new),
+        ):
+            try:
+                os.link(old, new, src_dir_fd=before, dst_dir_fd=after, follow_symlinks=False)
+            except OSError as error:
+                if error.errno not in _NO_LINK:
+                    raise
+                return False
+            os.fsync(after)
+        return True
 
     def write(self, path: str, data: bytes, *, through: str) -> None:
         """Write a file by way of another in the same tree: it is there whole, or not at all."""

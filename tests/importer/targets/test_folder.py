@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -303,3 +304,47 @@ def test_threads_that_publish_lose_no_name(root: Path) -> None:
     for thread in threads:
         thread.join()
     assert sorted(names(root)) == sorted(f"a/b:{n}" for n in range(12))
+
+
+def test_a_file_that_is_taken_is_one_file_with_two_names(tmp_path: Path) -> None:
+    shelf, target = Shelf(), Folder(tmp_path)
+    old = shelf.model("nvidia/m", "1", {"a.bin": b"x" * 5000})
+    new = shelf.model("nvidia/m", "2", {"b.bin": b"x" * 5000})
+    fill(target, old, shelf)
+    target.publish(old, shelf.blob)
+    assert target.take(new, new.contents[0], old, old.contents[0])
+    target.publish(new, shelf.blob)
+    one, two = (tmp_path / f"models/nvidia/m/{name}" for name in ("1/a.bin", "2/b.bin"))
+    assert one.stat().st_ino == two.stat().st_ino
+    again = Folder(tmp_path)
+    one.write_bytes(b"y" * 5000)  # somebody writes into it, and so into both
+    assert not again.has(new, new.contents[0])
+    fill(again, new, shelf)
+    again.publish(new, shelf.blob)
+    assert (two.read_bytes(), one.read_bytes()) == (b"x" * 5000, b"y" * 5000)
+
+
+def test_a_file_that_was_spoilt_is_not_taken(tmp_path: Path) -> None:
+    shelf, target = Shelf(), Folder(tmp_path)
+    old = shelf.model("nvidia/m", "1", {"a.bin": b"x" * 5000})
+    new = shelf.model("nvidia/m", "2", {"b.bin": b"x" * 5000})
+    fill(target, old, shelf)
+    target.publish(old, shelf.blob)
+    (tmp_path / "models/nvidia/m/1/a.bin").write_bytes(b"y" * 5000)
+    assert not target.take(new, new.contents[0], old, old.contents[0])
+
+
+@pytest.mark.parametrize("number", [errno.EXDEV, errno.EPERM, errno.EMLINK])
+def test_a_file_system_without_links_gets_the_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_arguments: object, **_named: object) -> None:
+        raise OSError(number, "no")
+
+    shelf, target = Shelf(), Folder(tmp_path)
+    old = shelf.model("nvidia/m", "1", {"a.bin": b"x" * 5000})
+    new = shelf.model("nvidia/m", "2", {"b.bin": b"x" * 5000})
+    fill(target, old, shelf)
+    target.publish(old, shelf.blob)
+    monkeypatch.setattr(os, "link", refuse)
+    assert not target.take(new, new.contents[0], old, old.contents[0])
