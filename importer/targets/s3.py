@@ -303,7 +303,7 @@ class S3(Unprepared):
         seen = self._bucket.look(key, version or "")
         if seen is None or (seen.size, seen.sha256) != (file.size, file.digest.hex):
             raise TargetError(
-                f"{self._where(key)} was written, but the store shows another"
+                f"{self._where(key)} was uploaded, but the store shows another"
                 " size or no SHA-256 in its metadata",
                 hint="does something rewrite objects in this bucket?",
             )
