@@ -210,7 +210,24 @@ class Client:
     def get_object(self, **where: Any) -> dict[str, Any]:
         one = self._found("GetObject", where)
         start = int(where.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
-        return {"Body": io.BytesIO((one.data or b"")[start:]), "VersionId": one.id}
+        etag = f'"{_md5(one.data or b"")}"'
+        return {"Body": io.BytesIO((one.data or b"")[start:]), "VersionId": one.id, "ETag": etag}
+
+    def copy_object(
+        self,
+        *,
+        Bucket: str,
+        Key: str,
+        CopySource: dict[str, str],
+        CopySourceIfMatch: str,
+        Metadata: dict[str, str],
+        MetadataDirective: str,
+    ) -> dict[str, Any]:
+        one = self._found("CopyObject", CopySource)
+        if CopySourceIfMatch.strip('"') != _md5(one.data or b""):
+            raise refuse("PreconditionFailed", "CopyObject", 412)
+        notes = Metadata if MetadataDirective == "REPLACE" else one.notes
+        return self._add(self._in("CopyObject", Bucket), Key, Object(one.data, dict(notes), ""))
 
     def delete_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
         return self._add(self._in("DeleteObject", Bucket), Key, Object(None, {}, ""))
