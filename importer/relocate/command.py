@@ -103,7 +103,7 @@ def relocate(  # noqa: PLR0913
     found = _evidence(receipts, pubs, labels)
     reach = Reach(read_targets(targets) if targets else ())
     try:
-        reach.check(found.stored, found.trees)
+        found.trees = reach.check(found.stored, found.trees)
         site = replace(_site(found, reach, ca, pull_secret, missing), pin=pin)
         world = _world(found, reach, site, ownvalues.read(values, found.stored))
         made = formats.emit(world, wanted)

@@ -52,11 +52,19 @@ def gather(receipts: Sequence[Signed], targets: Iterable[str]) -> Evidence:
     wanted = frozenset(targets)
     _check_targets(receipts, wanted)
     last: dict[str, Entry] = {}
+    waiting: dict[str, Entry] = {}
     for signed in receipts:
         for entry in signed.receipt.held:
             if not wanted or entry.target in wanted:
-                last[entry.artifact.name] = entry
+                # What is in quarantine leaves what was promoted before in its place.
+                (waiting if entry.quarantine else last)[entry.artifact.name] = entry
     found = Evidence([(one.receipt.bundle.name, one.digest) for one in receipts])
+    found.left += [
+        f"{name} lies in the quarantine {entry.quarantine}: no cluster is told of it before"
+        " dray promote has moved it"
+        for name, entry in sorted(waiting.items())
+        if name not in last
+    ]
     for _name, entry in sorted(last.items()):
         _place(entry, found)
     _check_places(found.stored)

@@ -37,6 +37,12 @@ def emit(world: World) -> Emitted:
     trees = [t for t in world.trees if t.is_s3 and t.artifact.kind == "model" and not t.is_encoded]
     made = Emitted()
     rows = []
+    made.notes += [
+        f"kserve: {t.artifact.name} is in a model repository with others, and KServe wants its own"
+        for t in trees
+        if t.repository
+    ]
+    trees = [t for t in trees if not t.repository]
     for name in sorted({tree.bucket for tree in trees}):
         secret = _secret_name(name, trees)
         made.files[f"kserve/{secret}.yaml"] = _access(secret, world.site.buckets[name])

@@ -15,15 +15,17 @@ from bundle.hosts import Host, locate
 from bundle.http import Http
 from bundle.registry import Registry
 from importer.relocate.world import ENCODED, Bucket
-from importer.targets import marker
+from importer.targets import marker, triton
 from importer.targets.held import Held
 from importer.targets.s3client import REGION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from importer.destinations import Destination
     from importer.relocate.world import Stored, Tree
+
+    Head = Callable[[str], tuple[int, str] | None]
 
 ARCHIVE = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 """The layer that is a chart (Helm, "Use OCI-based registries")."""
@@ -85,14 +87,19 @@ class Reach:
 
     # -- what is there ----------------------------------------------------------------------------
 
-    def check(self, stored: Sequence[Stored], trees: Sequence[Tree]) -> None:
-        """Ask for everything; raise :class:`TargetError` with all that is not there any more."""
+    def check(self, stored: Sequence[Stored], trees: Sequence[Tree]) -> list[Tree]:
+        """Ask for everything; return the trees, those told that are in a repository of Triton.
+
+        Raises :class:`TargetError` with all that is not there any more.
+        """
         for host in sorted({one.host for one in stored}):
             self._registry(host).ping()
         with ThreadPoolExecutor(_WORKERS, "check") as pool:
             gone = [line for lines in pool.map(self._gone, stored) for line in lines]
+        found: list[Tree] = []
         for bucket in sorted({one.bucket for one in trees}):
-            gone += self._absent(bucket, [one for one in trees if one.bucket == bucket])
+            own = [one for one in trees if one.bucket == bucket]
+            gone += self._absent(bucket, own, found)
         if gone:
             more = [f"  and {len(gone) - _SHOWN} more"] if len(gone) > _SHOWN else []
             raise TargetError(
@@ -101,6 +108,7 @@ class Reach:
                 hint="import the bundle again; a policy that blocks pulls looks the same",
                 case="gone",
             )
+        return sorted(found, key=lambda one: one.artifact.name)
 
     def _gone(self, one: Stored) -> list[str]:
         registry, lines = self._registry(one.host), []
@@ -114,8 +122,9 @@ class Reach:
                     lines.append(f"{one.target}{joint}{name} {what}")
         return lines
 
-    def _absent(self, bucket: str, trees: Sequence[Tree]) -> list[str]:
+    def _absent(self, bucket: str, trees: Sequence[Tree], found: list[Tree]) -> list[str]:
         if not bucket:
+            found += trees
             return [line for tree in trees for line in _absent_here(tree)]
         from importer.targets.bucket import Bucket as Connection  # noqa: PLC0415  (boto3 is heavy)
         from importer.targets.bucket import Store  # noqa: PLC0415
@@ -125,7 +134,7 @@ class Reach:
         there = Connection(store or Store(bucket))
         try:
             there.check()
-            return [line for tree in trees for line in _absent_in(there.head, tree)]
+            return [line for tree in trees for line in _looked(there.head, tree, found)]
         finally:
             there.close()
 
@@ -187,14 +196,43 @@ def _absent_here(tree: Tree) -> Iterator[str]:
             yield f"{path} is not there, or has another size"
 
 
-def _absent_in(head: Callable[[str], tuple[int, str] | None], tree: Tree) -> Iterable[str]:
+def _looked(head: Head, tree: Tree, found: list[Tree]) -> list[str]:
+    """Return what lacks of a tree, and put it among those found as it is laid out."""
     prefix = tree.place.removeprefix(f"s3://{tree.bucket}/")
+    keys = {file.path: key_of(prefix, file.path) for file in tree.artifact.files}
+    if arranged := _arranged(tree):
+        top, models, keys = arranged
+        tree = replace(tree, repository=f"s3://{tree.bucket}/{top}", models=models)
+    found.append(tree)
+    return _absent_in(head, tree, keys)
+
+
+def _arranged(tree: Tree) -> tuple[str, tuple[str, ...], dict[str, str]] | None:
+    """Return where a repository of Triton begins, the models of a tree in it, and its keys.
+
+    In any other layout the last folder is the version.
+    """
+    place = tree.place.removeprefix(f"s3://{tree.bucket}/").rstrip("/")
+    top, _slash, mark = place.rpartition("/")
+    if tree.is_encoded or mark == tree.artifact.version:
+        return None
+    try:
+        found = triton.arrange(mark, tree.artifact.version, [f.path for f in tree.artifact.files])
+    except triton.Unloadable:
+        return None
+    keys = {path: f"{top}/{where}" for path, where in found.places.items()}
+    return (f"{top}/", found.models, keys) if found.mark == mark else None
+
+
+def _absent_in(head: Head, tree: Tree, keys: Mapping[str, str]) -> list[str]:
     files = list(tree.artifact.files)
     with ThreadPoolExecutor(_WORKERS, "head") as pool:
-        found = list(pool.map(head, [key_of(prefix, file.path) for file in files]))
-    for file, there in zip(files, found, strict=True):
-        if there != (file.size, file.digest.hex):
-            yield f"s3://{tree.bucket}/{key_of(prefix, file.path)} is not there, or is another"
+        found = list(pool.map(head, [keys[file.path] for file in files]))
+    return [
+        f"s3://{tree.bucket}/{keys[file.path]} is not there, or is another"
+        for file, there in zip(files, found, strict=True)
+        if there != (file.size, file.digest.hex)
+    ]
 
 
 def key_of(prefix: str, path: str) -> str:

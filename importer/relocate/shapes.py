@@ -20,6 +20,8 @@ _VERSION = re.compile(r"[^/]+/[1-9][0-9]*/.+")
 
 def of(tree: Tree) -> str:
     """Return the layout of a model, or nothing."""
+    if tree.repository:
+        return TRITON
     paths = [file.path for file in tree.artifact.files]
     if any(path.count("/") == 1 and path.endswith(f"/{_CONFIG}") for path in paths):
         return TRITON
@@ -32,6 +34,8 @@ def of(tree: Tree) -> str:
 
 def models(tree: Tree) -> list[str]:
     """Return the models in a repository of Triton."""
+    if tree.repository:
+        return sorted(tree.models)
     paths = [file.path for file in tree.artifact.files if file.path.count("/") >= 1]
     return sorted({path.partition("/")[0] for path in paths if _is_model(path)})
 

@@ -54,11 +54,9 @@ def address_of(tree: Tree, site: Site) -> str:
     """Return what ``--model-repository`` takes."""
     if not tree.is_s3:
         return quote(str(Path(tree.place).absolute()))
-    endpoint = site.buckets[tree.bucket].endpoint
+    endpoint, place = site.buckets[tree.bucket].endpoint, tree.repository or tree.place
     if not endpoint:
-        return tree.place.rstrip("/")
+        return place.rstrip("/")
     parts = urlsplit(endpoint)
     port = "" if parts.port else ":443" if parts.scheme == "https" else ":80"
-    return f"s3://{parts.scheme}://{parts.netloc}{port}/{tree.place.removeprefix('s3://')}".rstrip(
-        "/"
-    )
+    return f"s3://{parts.scheme}://{parts.netloc}{port}/{place.removeprefix('s3://')}".rstrip("/")

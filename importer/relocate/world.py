@@ -51,12 +51,16 @@ class Stored:
 class Tree:
     """An artifact as files: below a folder of this host, or below ``s3://bucket/``.
 
-    ``place`` is what the names of its files begin with; ``target`` the label of the target.
+    ``place`` is what the names of its files begin with; ``target`` the label of the target. In a
+    bucket that is a model repository of Triton, ``repository`` is its beginning, and ``models`` are
+    the folders in it that the artifact has become.
     """
 
     artifact: Artifact
     target: str
     place: str
+    repository: str = ""
+    models: tuple[str, ...] = ()
 
     @property
     def bucket(self) -> str:

@@ -19,6 +19,12 @@ RELOCATION = (
     ),
     Sabotage("importer/relocate/evidence.py", "speaks of the target", tests=_COMMAND),
     Sabotage("importer/relocate/evidence.py", "say with --target which", tests=_COMMAND),
+    Sabotage(
+        "importer/relocate/evidence.py",
+        "(waiting if entry.quarantine else last)",
+        "last",
+        tests=_COMMAND,
+    ),
     Sabotage("importer/relocate/evidence.py", "which no registry has", tests=_COMMAND),
     Sabotage("importer/relocate/reach.py", "is at its target as the receipt says", tests=_COMMAND),
     Sabotage(

@@ -99,6 +99,7 @@ class High:
         models: Mapping[str, dict[str, bytes]] | None = None,
         *,
         to: Iterable[object] = (),
+        more: Iterable[object] = (),
     ) -> None:
         """Export and import these, signed all the way."""
         self.number += 1
@@ -118,7 +119,7 @@ class High:
         file = self.folder / "targets.yaml"
         file.write_text(yaml.safe_dump({"apiVersion": "dray/v1", "targets": targets}))
         arguments = [item for one in (file, *to) for item in ("--to", one)]
-        arguments += ["--trust", bundle.trust, "--receipt", self.receipt, bundle.folder]
+        arguments += [*more, "--trust", bundle.trust, "--receipt", self.receipt, bundle.folder]
         done = dray("import", *arguments, folder=self.folder)
         assert done.code == 0, done
 

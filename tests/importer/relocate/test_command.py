@@ -226,3 +226,14 @@ def test_a_format_that_was_asked_for_and_has_nothing_is_refused(high: High) -> N
     high.load([CUDA])
     said = refused(high, "--for", "crio,triton", code=2)
     assert "--for triton: there is nothing to write" in said
+
+
+def test_what_is_in_quarantine_is_told_to_nobody(high: High) -> None:
+    high.load([CUDA])
+    first = high.receipt
+    high.load([TORCH, CUDA], more=("--quarantine", "waiting"))
+    done = high.relocate(first)
+    assert done.code == 0, done
+    rows = json.loads(high.files()["image-map.json"])["artifacts"]
+    assert [row["target"] for row in rows] == [f"{high.target}/nvidia/cuda:12.6"]
+    assert f"{TORCH} lies in the quarantine waiting" in done.out

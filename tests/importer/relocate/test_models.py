@@ -243,3 +243,22 @@ def test_models_of_one_name_are_two_files(shop: Shop) -> None:
     found = shop.high.files()
     assert len([path for path in found if path.endswith(".args")]) == 2
     assert len([path for path in found if path.startswith("kserve/")]) == 3
+
+
+@pytest.mark.parametrize("shop", ["triton"], indirect=True)
+def test_a_bucket_that_is_a_model_repository_is_one_for_triton(shop: Shop) -> None:
+    row = yaml.safe_load(shop.file.read_text())
+    row["targets"][0]["to"] += "/repository"
+    row["targets"][0]["map"] = [{"from": "ngc/nvidia/one", "to": "one"}]
+    shop.file.write_text(yaml.safe_dump(row))
+    shop.load(RIVA, FLAT)
+    said = shop.relocate()
+    host = urlsplit(shop.store.endpoint).netloc
+    address = f"--model-repository=s3://https://{host}/{shop.bucket}/repository\n"
+    found = shop.high.files()
+    assert {found[path].decode() for path in found if path.endswith(".args")} == {address}
+    assert "`one`" in found["README.md"].decode()
+    assert "`asr`, `asr-online`" in found["README.md"].decode()
+    assert "KServe wants its own" in said
+    shop.remove("repository/one/1/model.onnx")
+    assert "1/model.onnx is not there" in shop.relocate(code=6)
