@@ -35,8 +35,8 @@ RELOCATION = (
     ),
     Sabotage(
         "importer/relocate/reach.py",
-        "if there != (file.size, file.digest.hex):",
-        "if False:",
+        "if there != (file.size, file.digest.hex)",
+        "if False",
         tests=_MODELS,
     ),
     Sabotage("importer/relocate/reach.py", "holds no certificate", tests=_COMMAND),
