@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bundle import strictyaml
 from bundle.errors import UsageError
+from bundle.gate import written
+from bundle.gate.foreign import LIMIT
 from bundle.options import FOLDER, command, emit, option, say
 from bundler.connect import login_options
 
@@ -51,9 +54,10 @@ def policy(spec: Path, folder: Path, *, connect: Connect, as_json: bool) -> None
     from bundler.spec import load  # noqa: PLC0415
 
     loaded = load(spec)
-    if not loaded.policy.rules:
+    if not loaded.policy.rules and not loaded.policy.gates:
         raise UsageError(
-            f"{spec} requires no signatures", hint="write policy: {require-signature: […]}"
+            f"{spec} requires no signatures, and has no gates",
+            hint="write policy: {require-signature: […]}, or max-severity: high",
         )
     upstreams = connect(loaded)
     try:
@@ -77,6 +81,9 @@ def write(folder: Path, policy: Policy, keys: Mapping[str, RawKey | Keyring]) ->
     from bundler.finish import put  # noqa: PLC0415  (heavy: not for --help)
 
     files = {folder / key.file: key.text.encode() for key in keys.values()}
+    for source in policy.gates.vex:
+        if source.file:
+            files[folder / source.file.name] = strictyaml.read(source.file, limit=LIMIT)
     files[folder / NAME] = text(policy, keys).encode()
     for path in files:
         if path.exists() or path.is_symlink():
@@ -88,8 +95,17 @@ def write(folder: Path, policy: Policy, keys: Mapping[str, RawKey | Keyring]) ->
 
 
 def text(policy: Policy, keys: Mapping[str, RawKey | Keyring]) -> str:
-    """Return the policy file: each key in a file beside it, pinned."""
-    lines = [HEAD + "signing-keys:"]
+    """Return the policy file: each key in a file beside it, pinned; and the gates."""
+    lines = [HEAD.rstrip("\n")]
+    if policy.rules:
+        lines += _signatures(policy, keys)
+    if policy.gates:
+        lines += written.lines(policy.gates)
+    return "\n".join([*lines, ""])
+
+
+def _signatures(policy: Policy, keys: Mapping[str, RawKey | Keyring]) -> list[str]:
+    lines = ["signing-keys:"]
     for name, key in keys.items():
         way = "file" if key.file.endswith(".pub") else "pgp"
         # Of a keyring with several keys all count; one alone is pinned.
@@ -100,7 +116,7 @@ def text(policy: Policy, keys: Mapping[str, RawKey | Keyring]) -> str:
         names = ", ".join(_quoted(name) for name in rule.keys)
         counts = f", keys: [{names}]" if names else ""
         lines.append(f"  - {{match: {_quoted(rule.match)}{counts}}}")
-    return "\n".join([*lines, ""])
+    return lines
 
 
 def _quoted(word: str) -> str:

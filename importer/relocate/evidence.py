@@ -82,7 +82,12 @@ def _check_targets(receipts: Sequence[Signed], wanted: frozenset[str]) -> None:
 
 def _place(entry: Entry, found: Evidence) -> None:
     artifact = entry.artifact
-    if entry.place.startswith(_FOLDER):
+    if entry.quarantine:
+        found.left.append(
+            f"{artifact.name} lies in the quarantine {entry.quarantine}: nothing is led there;"
+            " dray promote moves what passes, and its receipt names the place"
+        )
+    elif entry.place.startswith(_FOLDER):
         found.left.append(
             f"{artifact.name} lies in the folder {entry.target}: no node can pull from there;"
             " import it into a registry"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bundle.upstream import policy as policies
@@ -10,6 +11,7 @@ from bundle.upstream.policy import Policy, Rule
 from bundler import policykit
 from fixtures import charts, signatures
 from fixtures.openpgp import PgpKey
+from tests.bundle.gate.made import gates
 from tests.bundle.upstream.made import raw, ring
 from tests.bundler.test_signedby import CHARTS, CUDA, PINNED, LowSide, desk, fingerprint
 
@@ -59,6 +61,27 @@ def test_a_spec_without_a_policy_has_none_to_hand_on(desk: LowSide) -> None:
     assert (
         "requires no signatures" in desk.desk.dray("policy", "dray.yaml", "--to", "x", code=2).err
     )
+
+
+def test_the_gates_are_handed_on_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "nvidia.json").write_text("{}")
+    said = gates(
+        """
+max-severity: [{match: 'nvcr.io/*', severity: high, fixable-only: true}, {severity: low}]
+unknown-severity: medium
+reports: {max-age: 7d, optional: [x], scanners: [Trivy]}
+allow: [{id: CVE-2026-1, until: 2027-01-31, reason: "naïve: 'quoted' # no", package: openssl}]
+vex: [{file: nvidia.json}, {carried: 'nvcr.io/nvidia/*'}]
+licenses: [{allow: [MIT, "BSD-*"], unknown: pass}, {match: x, deny: ["AGPL-*"]}]
+""",
+        tmp_path,
+    )
+    policykit.write(tmp_path / "high", Policy(gates=said), {})
+    read = policies.load(tmp_path / "high/policy.yaml").gates
+    assert (tmp_path / "high/nvidia.json").read_text() == "{}"
+    assert read.vex[0].file == tmp_path / "high/nvidia.json"
+    assert replace(read, vex=said.vex) == said
+    assert read.licenses[1].unknown_passes
 
 
 def test_odd_patterns_and_keyrings_of_several_keys_read_back(tmp_path: Path) -> None:

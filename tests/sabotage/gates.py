@@ -9,6 +9,10 @@ _JUDGE = ("tests/bundle/gate/test_judge.py",)
 _CARRIED = ("tests/bundle/gate/test_carried.py",)
 _VEX = ("tests/bundle/gate/test_vex.py",)
 _SPDX = ("tests/bundle/gate/test_spdx.py",)
+_PROMOTE = ("tests/importer/promote/test_promote.py",)
+_HARBOR = ("tests/importer/promote/test_harbor.py",)
+_CHECKLIST = ("tests/importer/promote/test_checklist.py",)
+_PLACES = ("tests/importer/test_destinations.py",)
 GATES = (
     Sabotage("bundle/gate/trivy.py", "not 2", tests=_REPORTS),
     Sabotage("bundle/gate/sarif.py", "nothing was looked at", tests=_REPORTS),
@@ -65,4 +69,32 @@ GATES = (
         "if True:",
         tests=_JUDGE,
     ),
+    Sabotage("importer/promote/run.py", "raise self.refused", "pass", tests=_PROMOTE),
+    Sabotage(
+        "importer/promote/copying.py",
+        "                if names:\n",
+        "                if False:\n",
+        tests=_PROMOTE,
+    ),
+    Sabotage("importer/promote/places.py", "if place != entry.place:", "if False:", tests=_PROMOTE),
+    Sabotage(
+        "importer/promote/source.py",
+        "if str(found.digest) in ledger.receipts():",
+        "if True:",
+        tests=_PROMOTE,
+    ),
+    Sabotage(
+        "importer/promote/scanning.py", "if scan.status != SUCCESS:", "if False:", tests=_HARBOR
+    ),
+    Sabotage(
+        "importer/checklist/lines.py",
+        "if said.overridden and said.refused:",
+        "if False:",
+        tests=_CHECKLIST,
+    ),
+    Sabotage("importer/checklist/lines.py", "    if lacking:", "    if False:", tests=_CHECKLIST),
+    Sabotage(
+        "importer/checklist/lines.py", "if account.kind == SERVICE:", "if True:", tests=_CHECKLIST
+    ),
+    Sabotage("importer/destinations.py", "is where other things are", tests=_PLACES),
 )

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pytest
 
-from bundle.receipt import unproved
+from bundle.receipt import Signed, unproved
 from importer.receipts import shelf
+from importer.relocate.evidence import gather
+from importer.targets.folder import Folder
 from tests import factory
 from tests.importer.promote.making import CRITICAL, CUDA, LOW, MODEL, TORCH, Site, build
 from tests.refusals.table import snapshot
@@ -154,6 +158,44 @@ def test_a_second_run_finds_everything_there(clean: Site) -> None:
     assert f"there already {CUDA}" in done.out
     assert names(clean) == before
     assert {one.result for one in last().entries} == {"present"}
+
+
+def test_killed_between_two_names_the_next_run_goes_on(clean: Site) -> None:
+    """The process dies after the first name was set, and before anything is on record."""
+    clean.load()
+    clean.policy()
+    child = os.fork()
+    if not child:
+        publish, calls = Folder.publish, []
+
+        def die(self: Folder, *given: Any) -> bool:
+            calls.append(given)
+            return publish(self, *given) if len(calls) == 1 else os._exit(9)
+
+        with mock.patch.object(Folder, "publish", die):
+            clean.promote()
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert "nvidia/cuda:12.6" in names(clean)
+    assert "nvidia/pytorch:24.12" not in names(clean)
+    assert clean.kinds()[-1] == "promote-begun"
+    done = clean.promote()
+    assert f"there already {CUDA}" in done.out
+    assert f"promoted {TORCH}" in done.out
+    assert {"nvidia/cuda:12.6", "nvidia/pytorch:24.12"} < set(names(clean))
+    assert last().complete
+
+
+def test_nothing_is_led_into_a_quarantine(clean: Site) -> None:
+    clean.load()
+    held = [one for one in last().entries if one.quarantine]
+    assert len(held) == 3
+    receipt = last()
+    signed = Signed(receipt, receipt.bundle.manifest, None, is_signed=False)
+    found = gather([signed], ())
+    assert not found.stored
+    assert not found.trees
+    assert all("lies in the quarantine hold" in text for text in found.left)
 
 
 def test_a_plan_says_all_and_changes_nothing(site: Site, isolated: Path) -> None:
