@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.sabotage.edit import Sabotage
 
-_READ = ("tests/importer/receipts", "tests/bundler/test_delta.py")
+_READ = ("tests/bundle/test_receipt.py", "tests/importer/receipts", "tests/bundler/test_delta.py")
 _ENDED = ("tests/importer/receipts/test_endings.py",)
 _SINCE = ("tests/bundler/test_delta.py",)
 _KEYS = ("tests/bundle/test_receiptkeys.py",)
