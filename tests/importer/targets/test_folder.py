@@ -165,7 +165,8 @@ def test_a_model_appears_in_one_rename_with_its_marker(root: Path) -> None:
     folder = root / "models" / "org" / "m" / "1"
     assert target.place(model) == str(folder)
     found = marker.read((folder / marker.NAME).read_bytes(), "x")
-    assert found == marker.Marker(model.root, {c.path: c.digest for c in model.files})
+    files = {c.path: c.digest for c in model.files}
+    assert found == marker.Marker(model.root, files, name=model.name)
     assert list((root / ".dray" / "staged").iterdir()) == []
     assert list((root / ".dray" / "partial").iterdir()) == []
 
