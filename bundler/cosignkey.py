@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from bundle.decode import Path as Place
 
-MAX_MEMORY = 256 << 20
-"""The most that scrypt is let have, in bytes; cosign asks for a quarter of it."""
+MAX_MEMORY = 64 << 20
+"""The most that scrypt is let have, in bytes: what cosign asks for."""
 
 _PEM = re.compile(
     rb"-----BEGIN ENCRYPTED (SIGSTORE|COSIGN) PRIVATE KEY-----\s"

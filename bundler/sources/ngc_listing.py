@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 PAGE: Final = "1000"
 MOST_FILES: Final = 100_000
+MOST_PAGES: Final = 1000
+"""Requests that one listing may cost: a server that gives a file at a time gives no list."""
 DONE: Final = "UPLOAD_COMPLETE"
 
 
@@ -109,14 +111,14 @@ def listing(api: NgcApi, item: Item, facts: Facts) -> list[Listed]:
     """
     found: list[Listed] = []
     path = item.path(f"{item.version_tail}/files", guest=api.guest)
-    for number in range(MOST_FILES):
+    for number in range(MOST_PAGES):
         query = {"page-size": PAGE, "page-number": str(number)}
         fields = _fields(api.get(item, path, query), item)
         page = [_listed(file, item) for file in fields.objects(f"{item.word}Files")]
         found += page
         info = fields.child("paginationInfo")
         total = info.integer("totalResults", high=MOST_FILES) if "totalResults" in info else None
-        last = number + 1 >= info.integer("totalPages", 1, high=MOST_FILES)
+        last = number + 1 >= info.integer("totalPages", 1, high=MOST_PAGES)
         if last or not page or len(found) > MOST_FILES:
             break
     fileset.check_paths(str(item), [file.path for file in found])

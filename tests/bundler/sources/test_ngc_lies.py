@@ -89,6 +89,7 @@ LIES: dict[str, tuple[str, Callable[[Any], Any], str]] = {
         "one file on some systems",
     ),
     "pages without end": (FILES, inside("paginationInfo", totalPages=10**8), "is 100000000"),
+    "a page for each file": (FILES, inside("paginationInfo", totalPages=1001), "is 1001, not from"),
     "a path out of the folder": (FILES, first_file(path="../../etc/passwd"), "'..'"),
     "an absolute path": (FILES, first_file(path="/etc/passwd"), "not a relative"),
     "a backslash": (FILES, first_file(path="a\\b"), "relative path"),
