@@ -10,6 +10,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
+from bundle import weight
 from bundle.digest import Digest, is_digest
 
 Path = tuple[str | int, ...]
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     Fault = Callable[[Path, str, str], DrayError]
     T = TypeVar("T")
 
-MAX_DEPTH = 40
+MAX_DEPTH = weight.DEPTH
 MAX_INTEGER = 2**53 - 1
 """The largest integer that every JSON reader holds exactly (RFC 8259, section 6)."""
 _LONGEST_NUMBER = 400
@@ -34,14 +35,15 @@ def parse_json(data: bytes, *, limit: int, foreign: bool = False) -> object:
     """Return the JSON document in ``data``, or raise ``ValueError`` with the reason.
 
     Refused: more than ``limit`` bytes, anything but UTF-8, duplicate keys, NaN and infinities,
-    fractions, integers beyond 2**53-1, nesting deeper than 40, and lone surrogates. A ``foreign``
-    document, which others' programs wrote, may hold any number; it is returned as it is written.
+    fractions, integers beyond 2**53-1, nesting deeper than 40, lone surrogates, and what would
+    take far more memory than its length lets expect (:mod:`bundle.weight`). A ``foreign`` document,
+    which others' programs wrote, may hold any number; it is returned as it is written.
     """
     if len(data) > limit:
         msg = f"{len(data)} bytes are more than the {limit} allowed"
         raise ValueError(msg)
     text = data.decode("utf-8")
-    _check_depth(text)
+    weight.check(text)
     document = json.loads(
         text,
         object_pairs_hook=_unique,
@@ -52,24 +54,6 @@ def parse_json(data: bytes, *, limit: int, foreign: bool = False) -> object:
     if "\\u" in text:
         _check_surrogates(document)
     return document
-
-
-# Possessive, and a string that nobody closes goes to the end: no text takes more than linear time.
-_STRUCTURE = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
-
-
-def _check_depth(text: str) -> None:
-    # Before the parser sees it: CPython's own limit is a RecursionError far deeper.
-    depth = 0
-    for token in _STRUCTURE.finditer(text):
-        first = token.group()[0]
-        if first in "[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                msg = f"nested deeper than {MAX_DEPTH}"
-                raise ValueError(msg)
-        elif first in "]}":
-            depth -= 1
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

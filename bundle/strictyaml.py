@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 
+from bundle import weight
 from bundle.decode import MAX_DEPTH, MAX_INTEGER, Key, spell
 from bundle.errors import UsageError
+from bundle.written import Float
 
 if TYPE_CHECKING:
     from pathlib import Path as FilePath
@@ -29,27 +31,6 @@ _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
 _NUMERIC = frozenset("0123456789+-.")
 _QUOTE = "write it in quotes when it is meant as text"
-
-
-class Float(float):
-    """A number with a fraction or an exponent, which still knows how it was written.
-
-    ``25.10`` is a version that somebody forgot to quote: the hint has to show it as it stands.
-    """
-
-    __slots__ = ("source",)
-    source: str
-
-    def __new__(cls, source: str) -> Float:
-        """Return the number that ``source`` spells."""
-        number = super().__new__(cls, source)
-        number.source = source
-        return number
-
-    def __str__(self) -> str:
-        return self.source
-
-    __repr__ = __str__
 
 
 class Document:
@@ -155,7 +136,7 @@ def parse(data: bytes, *, name: str, limit: int = LIMIT) -> Document:
     Raises :class:`UsageError` with line and column for more than ``limit`` bytes, anything but
     UTF-8, a byte order mark, control characters, syntax errors, directives, a second document,
     anchors, aliases, tags, merge keys, duplicate keys, keys that are no scalars, nesting deeper
-    than 40, and numbers beyond 2**53-1.
+    than 40, numbers beyond 2**53-1, and far more nodes than its length lets expect.
     """
     return _Reader(name, _decoded(data, name, limit)).document()
 
@@ -217,9 +198,13 @@ class _Reader:
             yaml.DocumentEndEvent: self.finish,
         }
         try:
-            while (event := take()) is not None:
+            for _ in range(weight.events(len(self.text))):
+                if (event := take()) is None:
+                    break
                 if handler := handlers.get(type(event)):
                     handler(event)
+            else:
+                raise self.fault(event, weight.TOO_MANY, "")
         except yaml.YAMLError as error:
             raise self.syntax(error) from None
         finally:

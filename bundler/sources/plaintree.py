@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from bundle import weight
 from bundle.decode import MAX_DEPTH
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ def read(data: bytes, path: Sequence[str] = (), *, local_tags: bool = False) -> 
     on the way, and for nesting deeper than 40. With ``local_tags``, an application's own tags
     (``!name``; YAML 1.2, 3.2.1.2) are passed over: what they mark is read without them.
     """
-    events = _events(data.decode("utf-8-sig"), local_tags=local_tags)
+    text = data.decode("utf-8-sig")
+    most = weight.events(len(text) * (2 if path else 1))  # what is dropped takes no memory
+    events = _events(text, most, local_tags=local_tags)
     for expected in (yaml.StreamStartEvent, yaml.DocumentStartEvent):
         if not isinstance(next(events), expected):
             raise ValueError("it is empty")
@@ -38,10 +41,12 @@ def read(data: bytes, path: Sequence[str] = (), *, local_tags: bool = False) -> 
     return found
 
 
-def _events(text: str, *, local_tags: bool) -> Iterator[Any]:
+def _events(text: str, most: int, *, local_tags: bool) -> Iterator[Any]:
     try:
-        for event in yaml.parse(text, Loader=_LOADER):
+        for number, event in enumerate(yaml.parse(text, Loader=_LOADER)):
             line = _line(event)
+            if number > most:
+                raise ValueError(f"line {line}: {weight.TOO_MANY}")
             if isinstance(event, yaml.AliasEvent):
                 raise ValueError(f"line {line}: an alias")
             tag = getattr(event, "tag", None)
