@@ -6,6 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING, NoReturn
 
+from bundle import weight
+
 if TYPE_CHECKING:
     from bundle.http import Response
     from bundler.sources.ngc_auth import Authorization
@@ -18,7 +20,9 @@ def read_object(data: bytes) -> dict[str, object]:
     them in fields that nobody here reads.
     """
     try:
-        found = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refused)
+        text = data.decode("utf-8")
+        weight.check(text)
+        found = json.loads(text, object_pairs_hook=_unique, parse_constant=_refused)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if not isinstance(found, dict):

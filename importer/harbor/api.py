@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from bundle import weight
 from bundle.decode import Fields, spell
 from bundle.errors import DrayError, TargetError
 from bundle.http import PASSING, Interrupted
@@ -106,7 +107,9 @@ class Api:
 
     def _json(self, answer: Response, what: str) -> object:
         try:
-            return json.loads(answer.body)
+            text = answer.body.decode()
+            weight.check(text)
+            return json.loads(text)
         except (ValueError, RecursionError):
             hint = (
                 "a proxy before it may answer with a page of its own: whoever runs it has to look"

@@ -13,7 +13,14 @@ from tests.sabotage.serving import SERVING
 
 DOCUMENTS = (
     Sabotage("bundle/decode.py", "bytes are more than the"),
-    Sabotage("bundle/decode.py", "nested deeper than"),
+    Sabotage("bundle/weight.py", "nested deeper than", tests=("tests/bundle/test_decode.py",)),
+    Sabotage("bundle/weight.py", "raise ValueError(TOO_MANY)"),
+    Sabotage(
+        "bundle/strictyaml.py",
+        "range(weight.events(len(self.text)))",
+        "range(1 << 40)",
+        tests=("tests/bundle/test_weight.py",),
+    ),
     Sabotage("bundle/decode.py", "integer out of range"),
     Sabotage("bundle/decode.py", "duplicate key"),
     Sabotage("bundle/decode.py", "foreign else _refuse_number", "foreign else float"),
