@@ -93,15 +93,15 @@ def one(check: Sabotage, copies: SimpleQueue[Path], seen: dict[str, str]) -> str
     whole = path.read_bytes()
     change(path, check.applied(whole.decode()).encode())
     try:
-        stages = [[seen[check.name]]] if check.name in seen else []
+        stages = [[seen[check.key]]] if check.key in seen else []
         stages += [tests_of(check), list(ALWAYS)]
         red = next(filter(None, (run(copy, stage) for stage in stages if stage)), "")
     finally:
         change(path, whole)
         copies.put(copy)
-    seen.pop(check.name, None)
+    seen.pop(check.key, None)
     if red.startswith("tests/"):
-        seen[check.name] = red
+        seen[check.key] = red
     sys.stdout.write(f"{'noticed ' if red else 'SURVIVED'}  {check.name}  {red}\n")
     sys.stdout.flush()
     return red

@@ -33,6 +33,11 @@ class Sabotage:
         """The check in a line."""
         return f"{self.file}: {self.what.strip().splitlines()[0][:70]}"
 
+    @property
+    def key(self) -> str:
+        """What tells it from all others: several may change one line."""
+        return f"{self.file}: {self.what} -> {self.new}"
+
     def applied(self, source: str) -> str:
         """Return the source without the check; raise :class:`Stale`."""
         if self.new is not None:
