@@ -52,6 +52,19 @@ class Arrived:
             kinds[kind] = kinds.get(kind, 0) + 1
         return found
 
+    def waiting(self) -> list[Placed]:
+        """Return what lies in a quarantine and was not promoted since, as it is there."""
+        used = {(one.entry.artifact.name, one.entry.artifact.root) for one in self._in_use()}
+        return [
+            one
+            for one in self.placed
+            if one.entry.quarantine
+            and (one.entry.artifact.name, one.entry.artifact.root) not in used
+        ]
+
+    def _in_use(self) -> list[Placed]:
+        return [one for one in self.placed if not one.entry.quarantine]
+
 
 def by_digest(paths: Iterable[Path]) -> dict[str, bytes]:
     """Return the receipts of this host by the digests of their files; what can't be read is not."""

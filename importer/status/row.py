@@ -84,6 +84,7 @@ class Row:
         if everything:
             body["artifacts"] = [one.to_dict() for one in self.arrived.placed]
         body["pending"] = [*self._open(), *(self._waiting(note) for note in self.seen)]
+        body["unpromoted"] = [one.to_dict() for one in self.arrived.waiting()]
         ended = (*self.history.failed, *self.history.refused)
         body["unsuccessful"] = [_attempt(e) for e in sorted(ended, key=lambda e: e.number)]
         return body
@@ -129,6 +130,11 @@ class Row:
             yield f"  pending  {begun.text('bundle')}  {what}"
         for note in self.seen:
             yield f"  pending  {note.bundle}  {self._verified(note)}, not imported"
+        if held := self.arrived.waiting():
+            bundles = ", ".join(dict.fromkeys(one.bundle for one in held))
+            where = ", ".join(dict.fromkeys(one.entry.quarantine for one in held))
+            what = f"{counted(len(held), 'artifact')} in the quarantine {where}, not promoted"
+            yield f"  pending  {bundles}  {what}"
         for entry in self.history.failed[-1:]:
             yield f"  failed   {self._attempted(entry)}"
         for entry in self.history.refused[-SHOWN:]:

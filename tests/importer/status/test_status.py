@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bundle import instant
 from bundle.errors import TargetError
+from bundle.receipt import Entry
+from importer.ledger.streams import Standing
 from importer.load import Load
 from importer.receipts import shelf
 from importer.status import seen
+from importer.status.arrived import Arrived, Placed
+from importer.status.row import Row
 from tests import delta, factory
 from tests.refusals.table import dray
 
@@ -200,3 +205,18 @@ def test_a_receipt_that_is_gone_or_was_changed_is_not_believed(one: Bundle) -> N
 
 def test_before_anything_came_it_says_so(one: Bundle) -> None:
     assert status(one)["warnings"] == ["nothing was imported in full yet"]
+
+
+def test_what_lies_in_a_quarantine_waits_until_it_was_promoted(one: Bundle) -> None:
+    def placed(place: str, quarantine: str) -> Placed:
+        artifact = one.manifest.artifacts[0]
+        return Placed(Entry(artifact, "loaded", "t", place, quarantine=quarantine), one.name)
+
+    held, used = placed("t/held/cuda:1", "held"), placed("t/cuda:1", "")
+    row = Row("prod", Standing(), instant.now(), arrived=Arrived([held]))
+    assert [r["place"] for r in row.to_dict(everything=False)["unpromoted"]] == ["t/held/cuda:1"]
+    told = "  pending  prod-000001  1 artifact in the quarantine held, not promoted"
+    assert told in row.lines(everything=False)
+    row.arrived = Arrived([used, held])
+    assert row.to_dict(everything=False)["unpromoted"] == []
+    assert told not in row.lines(everything=False)
