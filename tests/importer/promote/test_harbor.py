@@ -202,12 +202,13 @@ def test_a_tag_that_may_not_be_moved_is_found_before_anything_is_copied(
 
 
 def test_a_quarantine_that_blocks_pulls_is_told(yard: Yard) -> None:
-    """Harbor blocks what was not scanned: nobody can read it then, this program neither."""
+    """Harbor blocks what is worse than its project's own limit: nobody can copy it then."""
+    yard.world.reports[yard.root] = [{**ROW, "severity": "Medium"}]
     yard.site.load()
     yard.world.projects[yard.hold].metadata["prevent_vul"] = "true"
     done = yard.site.promote(code=6)
     assert yard.tag() is None
-    assert "promote-begun" not in yard.site.kinds()
+    assert "promote-done" not in yard.site.kinds()
     assert "blocks pulls by its policy of scans or signatures" in done.err
     assert "dray: error (high side)" in done.err
 

@@ -9,7 +9,7 @@ from unittest import mock
 
 import pytest
 
-from importer.targets import s3copy
+from importer.targets import objectcopy
 from tests import factory
 from tests.importer.promote.making import MODEL, Site
 
@@ -80,7 +80,7 @@ def test_an_object_that_was_changed_under_its_name_is_not_promoted(depot: Depot)
     depot.client.put_object(Bucket=depot.bucket, Key=key, Body=evil, Metadata=notes)
     done = depot.site.promote(code=6)
     assert "is not what was imported there" in done.out
-    assert "somebody changed it in the quarantine" in done.err
+    assert "somebody changed it there: find out who" in done.err
     assert not depot.keys("models/models/nvidia")
 
 
@@ -88,7 +88,7 @@ def test_large_objects_are_copied_in_parts(depot: Depot, request: pytest.Fixture
     if "rclone" in request.node.callspec.id:
         pytest.skip("rclone's service copies no parts")
     depot.site.load()
-    parts = mock.patch.multiple(s3copy, MOST=1000)
+    parts = mock.patch.multiple(objectcopy, MOST=1000)
     with parts:
         depot.site.promote()
     assert (
@@ -104,6 +104,6 @@ def test_a_store_that_copies_nothing_is_sent_the_bytes(depot: Depot) -> None:
     def refuse(*_: object) -> str:
         raise TargetError("no", case="NotImplemented")
 
-    with mock.patch.object(s3copy, "copy", refuse):
+    with mock.patch.object(objectcopy, "copy", refuse):
         depot.site.promote()
     assert depot.read("models/models/nvidia/riva/1.0/config.json") == FILES["config.json"]
