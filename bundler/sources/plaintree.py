@@ -29,8 +29,7 @@ def read(data: bytes, path: Sequence[str] = (), *, local_tags: bool = False) -> 
     (``!name``; YAML 1.2, 3.2.1.2) are passed over: what they mark is read without them.
     """
     text = data.decode("utf-8-sig")
-    most = weight.events(len(text) * (2 if path else 1))  # what is dropped takes no memory
-    events = _events(text, most, local_tags=local_tags)
+    events = _events(text, weight.events(len(text)), local_tags=local_tags)
     for expected in (yaml.StreamStartEvent, yaml.DocumentStartEvent):
         if not isinstance(next(events), expected):
             raise ValueError("it is empty")

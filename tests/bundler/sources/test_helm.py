@@ -40,6 +40,14 @@ def test_an_index_over_tls_may_not_name_a_plain_url(scheme: str) -> None:
         helmindex.find(data, "https://charts.example", "app", "1.0.0")
 
 
+def test_an_index_of_far_too_many_small_parts_is_refused() -> None:
+    entries = b"  - {version: 1.0.0, urls: [a.tgz]}\n" * 80_000
+    with pytest.raises(SourceError, match="far more small parts"):
+        helmindex.find(
+            b"apiVersion: v1\nentries:\n  app:\n" + entries, "https://a.example", "app", "1.0.0"
+        )
+
+
 def layers(locked: LockedArtifact) -> dict[str, LockedContent]:
     return {item.content.media_type: item for item in locked.contents}
 
