@@ -34,7 +34,7 @@ PARTS = ("schemas", "bundle", "bundler", "importer", "fixtures", "tests", "docs"
 FILES = ("pyproject.toml", "README.md", "Makefile")
 ALWAYS = ("tests/refusals",)
 SEEN = ROOT / ".cache" / "sabotage.json"
-SECONDS = 1800
+SECONDS = 900
 NOTHING_RAN = (4, 5)
 """Exit codes of pytest when a test is gone, or none was chosen."""
 
@@ -125,15 +125,18 @@ def tests_of(check: Sabotage) -> list[str]:
 def run(copy: Path, paths: Sequence[str]) -> str:
     """Run tests over a copy of the tree, and return the one that failed, or nothing."""
     options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--no-header", "-m"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, "not server", *paths],
-        cwd=copy,
-        env={**os.environ, "PYTHONPATH": str(copy)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=SECONDS,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", *options, "not server", *paths],
+            cwd=copy,
+            env={**os.environ, "PYTHONPATH": str(copy)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=SECONDS,
+        )
+    except subprocess.TimeoutExpired:  # without O_NONBLOCK, say, a pipe is waited for
+        return f"no end within {SECONDS} s"
     if not done.returncode or done.returncode in NOTHING_RAN:
         return ""
     failed = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
