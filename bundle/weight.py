@@ -13,10 +13,11 @@ DEPTH = 40
 ALLOWED, FREE = 10, 6_000_000
 """Bytes of memory that each byte of the text may come to, beside what any text may."""
 
-_OBJECT, _LIST, _TEXT, _NUMBER = 232, 130, 60, 36
-_KEY, _KEYS, _NEW_KEY = 60, 16, 300
-"""Bytes of a key, and of one behind the first sixteen of an object: those are hardly ever known
-from the object before, and CPython keeps each in three tables while it parses."""
+_OBJECT, _LIST, _TEXT, _NUMBER = 212, 120, 60, 36
+_KNOWN, _NEW, _KEYS = 14, 360, 4096
+"""Bytes of a key that the text had before (an object has room for five), and of a new one, which
+CPython keeps in three tables while it parses; and how many keys are told apart. Scanners' reports
+have the same few keys in a hundred thousand objects."""
 
 FEW, BYTES_EACH = 500_000, 10
 """Events (nodes, and the ends of lists and mappings) that any YAML document may have, and how long
@@ -24,7 +25,7 @@ it is at least for each beyond these: a node is 160 bytes in memory, with its pl
 TOO_MANY = "far more small parts than a document of its length has"
 
 # Possessive, and a string that nobody closes goes to the end: no text takes more than linear time.
-_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}:]|[0-9][0-9.eE+-]*+', re.DOTALL)
+_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"[ \t\r\n]*+:?)?|[\[\]{}]|[0-9][0-9.eE+-]*+', re.DOTALL)
 _COSTS = {"{": _OBJECT, "[": _LIST, '"': _TEXT}
 
 
@@ -35,21 +36,23 @@ def events(length: int) -> int:
 
 def check(text: str) -> None:
     """Raise ``ValueError`` for a text that is nested too deeply or too heavy for its length."""
-    allowed, weight, keys = ALLOWED * len(text) + FREE, 0, [0]
+    allowed, weight, depth = ALLOWED * len(text) + FREE, 0, 0
+    known: set[str] = set()
     for token in _TOKEN.finditer(text):
-        first = text[token.start()]
+        said = token.group()
+        first = said[0]
         if first in "{[":
-            if len(keys) > DEPTH:
+            depth += 1
+            if depth > DEPTH:
                 msg = f"nested deeper than {DEPTH}"
                 raise ValueError(msg)
-            keys.append(0)
         elif first in "}]":
-            if len(keys) > 1:
-                keys.pop()
+            depth -= 1
             continue
-        elif first == ":":
-            keys[-1] += 1
-            weight += _KEY if keys[-1] <= _KEYS else _NEW_KEY
+        elif said[-1] == ":" and first == '"':
+            weight += _KNOWN if said in known else _NEW
+            if len(known) < _KEYS:
+                known.add(said)
             continue
         weight += _COSTS.get(first, _NUMBER)
         if weight > allowed:

@@ -59,3 +59,43 @@ def test_yaml_may_have_very_many_rows() -> None:
     rows = b"- {digest: 'sha256:0000000000000000000000000000000000000000', size: 1}\n" * 90_000
     found = strictyaml.parse(rows, name="x", limit=1 << 30).value
     assert len(cast("list[object]", found)) == 90_000
+
+
+REPORTS: dict[str, object] = {
+    "CycloneDX": {
+        "bom-ref": "pkg:deb/ubuntu/libtasn1-6@4.18.0-4ubuntu0.1?arch=amd64&distro=ubuntu-22.04",
+        "type": "library",
+        "name": "libtasn1-6",
+        "purl": "pkg:deb/ubuntu/libtasn1-6@4.18.0-4ubuntu0.1?arch=amd64&distro=ubuntu-22.04",
+        "licenses": [{"license": {"name": "GPL-2.0"}}, {"license": {"id": "MIT"}}],
+        "properties": [{"name": "aquasecurity:trivy:PkgType", "value": "ubuntu"}],
+        "ratings": [{"source": {"name": "nvd"}, "score": 7.5, "severity": "high"}],
+        "cwes": [125, 126],
+        "affects": [{"ref": "p@1", "versions": [{"version": "1", "status": "affected"}]}],
+    },
+    "SARIF": {
+        "ruleId": "CVE-2024-1",
+        "ruleIndex": 1,
+        "level": "note",
+        "message": {"text": "Package: a"},
+        "locations": [
+            {
+                "physicalLocation": {
+                    "artifactLocation": {"uri": "library/a", "uriBaseId": "ROOTPATH"},
+                    "region": {"startLine": 1, "startColumn": 1, "endLine": 1, "endColumn": 1},
+                }
+            }
+        ],
+    },
+}
+
+
+@pytest.mark.parametrize("form", REPORTS)
+def test_a_scanners_report_may_be_long_and_written_without_spaces(
+    form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weight, "FREE", 0)
+    text = json.dumps([REPORTS[form]] * 1000, separators=(",", ":"))
+    read = parse_json(text.encode(), limit=1 << 30, foreign=True)
+    assert isinstance(read, list)
+    assert len(read) == 1000
