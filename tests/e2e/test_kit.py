@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.factory import Bundle
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("kit")]
 OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
 DRAY = [sys.executable, "-c", "from bundle.cli import main; main()"]
 CUT_OFF = ["unshare", "--map-root-user", "--net"]
