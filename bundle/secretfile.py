@@ -90,3 +90,26 @@ def read_key(path: Path, *, hint: str) -> tuple[bytes, str]:
 def cannot(verb: str, path: Path, error: OSError) -> UsageError:
     """Return the failure to do something with a file."""
     return UsageError(f"cannot {verb} {path}: {(error.strerror or 'unknown reason').lower()}")
+
+
+def create(path: Path, data: bytes, mode: int, *, hint: str) -> None:
+    """Write a key file that is not there yet, durably; ``hint`` is for when it is.
+
+    Raises :class:`UsageError`, and leaves no half of a file behind.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, flags, mode)
+    except FileExistsError:
+        raise UsageError(f"{path} exists already", hint=hint) from None
+    except OSError as error:
+        raise cannot("write the key file", path, error) from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise cannot("write the key file", path, error) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -24,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 from bundle import fips
 from bundle.errors import DrayError, UsageError
 from bundle.pkcs8 import to_pem
-from bundle.secretfile import SIGNING, Passphrase, cannot, read_key
+from bundle.secretfile import SIGNING, Passphrase, create, read_key
 from bundle.signature import (
     ED25519,
     P256,
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
 ALGORITHMS = (P256, ED25519)
 ENDINGS = (".key", ".pub")
 """What the names of a pair's files end in."""
+_TAKEN = "a key is never overwritten: choose another name or folder"
 ENCRYPTION_ENDINGS = (".decrypt-key", ".encrypt-to")
 """The same of a pair for encryption: the options that take the files."""
 
@@ -108,33 +108,13 @@ def generate(
     public_key = PublicKey.of(key.public_key())
     private, public = (folder / (name + ending) for ending in endings)
     pair = KeyPair(name, private, public, public_key)
-    _create(pair.private, to_pem(key, passphrase), 0o600)
+    create(pair.private, to_pem(key, passphrase), 0o600, hint=_TAKEN)
     try:
-        _create(pair.public, public_key.pem.encode(), 0o644)
+        create(pair.public, public_key.pem.encode(), 0o644, hint=_TAKEN)
     except UsageError:
         pair.private.unlink()  # made a moment ago, used by nobody
         raise
     return pair
-
-
-def _create(path: Path, data: bytes, mode: int) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, flags, mode)
-    except FileExistsError:
-        hint = "a key is never overwritten: choose another name or folder"
-        raise UsageError(f"{path} exists already", hint=hint) from None
-    except OSError as error:
-        raise cannot("write the key file", path, error) from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        raise cannot("write the key file", path, error) from None
 
 
 def load(path: Path, *, name: str = "", passphrase: Passphrase) -> tuple[Signer, str]:

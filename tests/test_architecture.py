@@ -99,7 +99,7 @@ def test_oras_is_known_to_one_file() -> None:
 
 
 def test_private_keys_are_made_and_loaded_by_one_file_for_each_purpose() -> None:
-    """Signing; the ephemeral keys of encryption, which nobody loads; opening chunks."""
+    """Signing; the ephemeral keys of encryption, which nobody loads; the high side's own keys."""
     used = {name(path): sorted(identifiers(path) & KEY_NAMES) for path in SOURCES}
     assert {path: names for path, names in used.items() if names} == {
         "bundler/chunkkeys.py": ["generate_private_key"],
@@ -108,8 +108,8 @@ def test_private_keys_are_made_and_loaded_by_one_file_for_each_purpose() -> None
             "load_der_private_key",
             "load_pem_private_key",
         ],
-        "importer/decryptkey.py": ["load_pem_private_key"],
-        "importer/receipts/signing.py": ["generate_private_key", "load_pem_private_key"],
+        "importer/privatekey.py": ["load_pem_private_key"],
+        "importer/receipts/signing.py": ["generate_private_key"],
     }
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import (
     ECDSA,
     SECP256R1,
@@ -15,13 +14,13 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
     generate_private_key,
 )
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from bundle import dsse, pkcs8
 from bundle.errors import DrayError, UsageError
 from bundle.receipt import PAYLOAD_TYPE
-from bundle.secretfile import RECEIPT, cannot, read_key
-from bundle.signature import PublicKey, kind_of
+from bundle.secretfile import create
+from bundle.signature import PublicKey
+from importer import privatekey
 
 if TYPE_CHECKING:
     from bundle.secretfile import Passphrase
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
 PRIVATE, PUBLIC = "receipt.key", "receipt.pub"
 _WANTED = "it is an ECDSA P-256 key in PEM: dray receipt keygen makes one"
+_TAKEN = "a key is never overwritten: name another folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,9 @@ def generate(folder: Path, passphrase: bytes | None) -> tuple[Path, Path, Public
     """
     key = generate_private_key(SECP256R1())
     public = PublicKey.of(key.public_key())
-    _create(folder / PRIVATE, pkcs8.to_pem(key, passphrase), 0o600)
+    create(folder / PRIVATE, pkcs8.to_pem(key, passphrase), 0o600, hint=_TAKEN)
     try:
-        _create(folder / PUBLIC, public.pem.encode(), 0o644)
+        create(folder / PUBLIC, public.pem.encode(), 0o644, hint=_TAKEN)
     except UsageError:
         (folder / PRIVATE).unlink()  # made a moment ago, used by nobody
         raise
@@ -89,48 +89,8 @@ def load(path: Path, trust: Trust | None, *, passphrase: Passphrase) -> tuple[Re
     Raises :class:`UsageError` when it is no such key, its passphrase is wrong, or the trust file
     knows it as a key that signs bundles: no key may vouch for both ends of the way.
     """
-    data, warning = read_key(path, hint=_WANTED)
-    try:
-        key: object = _decrypted(path, data, passphrase)
-    except (ValueError, UnsupportedAlgorithm):
-        message = f"{path} is not a private key that can be read"
-        raise UsageError(message, hint=_WANTED) from None
-    if not isinstance(key, EllipticCurvePrivateKey) or not isinstance(key.curve, SECP256R1):
-        raise UsageError(f"{path} is {kind_of(key)}, which signs no receipts", hint=_WANTED)
-    public = PublicKey.of(key.public_key())
-    if trust is not None and public in trust.keys.values():
-        message = f"{path} is a key of the trust file: it signs bundles, and so no receipts"
-        raise UsageError(message, hint="keep it off this host; " + _WANTED)
-    return ReceiptKey(public, key), warning
-
-
-def _decrypted(path: Path, data: bytes, passphrase: Passphrase) -> object:
-    try:
-        return load_pem_private_key(data, None)
-    except TypeError:  # how cryptography says that the key is encrypted
-        secret = passphrase.find()
-    try:
-        return load_pem_private_key(data, secret)
-    except ValueError:
-        hint = f"look at {RECEIPT} and {RECEIPT}_FILE"
-        raise UsageError(f"wrong passphrase for {path}", hint=hint) from None
-
-
-def _create(path: Path, data: bytes, mode: int) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, flags, mode)
-    except FileExistsError:
-        hint = "a key is never overwritten: name another folder"
-        raise UsageError(f"{path} exists already", hint=hint) from None
-    except OSError as error:
-        raise cannot("write the key file", path, error) from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        raise cannot("write the key file", path, error) from None
+    taken = "it signs bundles, and so no receipts"
+    key, warning = privatekey.load(
+        path, trust, passphrase, wanted=_WANTED, unfit="signs no receipts", taken=taken
+    )
+    return ReceiptKey(PublicKey.of(key.public_key()), key), warning
