@@ -84,7 +84,7 @@ KEYS = ("signing-keys", "require-signature", *gates.KEYS)
 
 def load(path: Path) -> Policy:
     """Read a policy file; raise :class:`UsageError` with file, line and column."""
-    data = strictyaml.read(path, hint="docs/signatures.md has an example")
+    data = strictyaml.read(path, hint="docs/signatures.md and docs/gates.md have examples")
     document = strictyaml.parse(data, name=str(path))
     fields = Fields(document.value, (), document.fault)
     fields.text("apiVersion", choices=[API_VERSION])

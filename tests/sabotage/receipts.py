@@ -31,7 +31,7 @@ RECEIPTS = (
     Sabotage("bundle/receiptkeys.py", "names no key that signs receipts", tests=_KEYS),
     Sabotage("bundler/trust/edit.py", "and so no receipts", tests=("tests/importer/trust",)),
     Sabotage("bundler/trust/edit.py", "and so nothing else", tests=("tests/importer/trust",)),
-    Sabotage("importer/receipts/signing.py", "it signs bundles, and so no receipts", tests=_READ),
+    Sabotage("importer/privatekey.py", "is a key of the trust file: {taken}", tests=_READ),
     Sabotage("importer/receipts/recording.py", "run.turn_away(error)", "pass", tests=_ENDED),
     Sabotage("importer/receipts/recording.py", "        raise\n", "        return\n", tests=_ENDED),
     Sabotage(
