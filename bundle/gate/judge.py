@@ -92,7 +92,7 @@ class Judge:
             faults += bare
         elif bare and not faults and not usable:
             return Check(
-                SEVERITY, SKIPPED, f"no report, and none is asked for of a {artifact.kind}"
+                SEVERITY, SKIPPED, f"no report, and none is asked for of any {artifact.kind}"
             )
         found = _merged([finding for one in usable for finding in one.report.findings])
         excused: list[Excused] = []

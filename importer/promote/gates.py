@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from bundle.artifact import SIGNATURE, Content
@@ -33,11 +33,12 @@ class Gatekeeper:
     places: Places
     now: datetime
     scanning: Scanning | None = None
+    _whole: dict[str, Artifact] = field(default_factory=dict)
 
     def run(self, artifacts: Sequence[Artifact]) -> list[Assessment]:
         """Return what the gates say of each artifact; raises what reading raises."""
         read = self.places.read
-        checker = Checker(self.policy, load_keys(self.policy), read)
+        checker = Checker(self.policy, load_keys(self.policy), self._read)
         self.assessor = assessor = Assessor(self.policy.gates, read, self.now)
         assessor.believe(artifacts)
         scanned = self._scanned(artifacts)
@@ -83,8 +84,17 @@ class Gatekeeper:
         if beside is None or self.places.stores(artifact, next(iter(artifact.manifests))):
             return artifact
         file = Content("file", SIGNATURE, beside.digest, beside.size, path=_STAND_IN)
+        self._whole[artifact.name] = artifact
         root = [content for content in artifact.contents if content.digest == artifact.root]
         return replace(artifact, contents=(*root, *artifact.files, file))
+
+    def _read(self, artifact: Artifact, content: Content) -> bytes:
+        """Read a content; the stand-in for a signature lies where the signature does."""
+        whole = self._whole.get(artifact.name, artifact)
+        beside = whole.signature
+        if beside and (content.path, content.digest) == (_STAND_IN, beside.digest):
+            return self.places.read(whole, beside)
+        return self.places.read(artifact, content)
 
 
 def _told(check: Check, lack: str) -> Check:

@@ -31,15 +31,17 @@ LOW = Flaw("CVE-2026-10002", "low")
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
-def carrying(kept: Contents, locked: LockedArtifact, *documents: Any) -> LockedArtifact:
-    """Return the image with a referrer for each document."""
+def carrying(
+    kept: Contents, locked: LockedArtifact, *documents: Any, form: str = "application/json"
+) -> LockedArtifact:
+    """Return the artifact with a referrer for each document, of media type ``form``."""
     contents = list(locked.contents)
     for document in documents:
         data = json.dumps(document).encode()
-        layer = Content("layer", "application/json", kept.add(data), len(data))
+        layer = Content("layer", form, kept.add(data), len(data))
         row = {"mediaType": layer.media_type, "digest": str(layer.digest), "size": layer.size}
         config = Content("config", "application/vnd.oci.empty.v1+json", kept.add(b"{}"), 2)
-        body = {"schemaVersion": 2, "mediaType": _MANIFEST, "artifactType": "application/json"}
+        body = {"schemaVersion": 2, "mediaType": _MANIFEST, "artifactType": form}
         body["config"] = {"mediaType": config.media_type, "digest": str(config.digest), "size": 2}
         root = next(c.content for c in contents if c.content.digest == locked.artifact.root)
         subject = {"mediaType": root.media_type, "digest": str(root.digest), "size": root.size}

@@ -9,18 +9,30 @@ from unittest import mock
 
 import pytest
 
+from bundle.artifact import SIGNATURE
 from bundle.receipt import Signed, unproved
 from importer.receipts import shelf
 from importer.relocate.evidence import gather
 from importer.targets.folder import Folder
 from tests import factory
-from tests.importer.promote.making import CRITICAL, CUDA, LOW, MODEL, TORCH, Site, build
+from tests.importer.promote.making import (
+    CRITICAL,
+    CUDA,
+    LOW,
+    MODEL,
+    TORCH,
+    Site,
+    build,
+    carrying,
+)
 from tests.refusals.table import snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from bundle.receipt import Receipt
+    from bundler.lock import LockedArtifact
+    from tests.factory import Contents
 
 
 @pytest.fixture
@@ -70,6 +82,18 @@ def test_what_passes_goes_where_it_is_used_and_the_receipt_says_by_which_gates(
     assert severity.evidence[0].startswith("Trivy 0.58.1")
     assert next(one.place for one in made.held) == "oci:warehouse/oci:nvidia/cuda:12.6"
     assert clean.kinds()[-3:] == ["promote-begun", "receipt", "promote-done"]
+
+
+def test_a_model_s_signature_lies_beside_it_and_comes_along(tmp_path: Path) -> None:
+    def model(kept: Contents) -> tuple[LockedArtifact, ...]:
+        return (carrying(kept, factory.sample(kept)[2], {"of": "its publisher"}, form=SIGNATURE),)
+
+    site = Site(tmp_path, factory.build(tmp_path, model))
+    site.load()
+    site.policy()
+    assert "1 artifact promoted" in site.promote().out
+    beside = tmp_path / "warehouse/models/nvidia/riva/1.0.sigstore"
+    assert json.loads(beside.read_bytes()) == {"of": "its publisher"}
 
 
 def test_one_finding_refuses_all_and_everything_is_named(site: Site) -> None:
