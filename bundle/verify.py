@@ -15,7 +15,7 @@ from bundle import remedy, ustar
 from bundle.chunks import prefix
 from bundle.digest import BLOCK, Digest, verified
 from bundle.encoding import decode
-from bundle.errors import DrayError, MediaIncomplete, VerificationError
+from bundle.errors import DrayError, MediaIncomplete, UsageError, VerificationError
 from bundle.media import RECOPY, litter, read_at
 from bundle.reader import Reader, part_fault
 from bundle.required import notes
@@ -353,6 +353,8 @@ class _Run:
             self._fault(path, error, users)
 
     def _fault(self, path: Path, error: DrayError, users: tuple[str, ...]) -> None:
+        if isinstance(error, UsageError):  # of the key, or the command that has it: not of a file
+            raise error
         message = error.message.removeprefix(f"{path}: ").removeprefix(f"{path} ")
         if isinstance(error, MediaIncomplete):
             self._miss(str(path), message, error.hint, users)

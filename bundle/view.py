@@ -142,7 +142,7 @@ class Views:
         """Return whose key opens the chunks; raise :class:`UsageError` when it is nobody's."""
         name = self.manifest.name
         if self.recipient is None:
-            hint = "name the private key with --decrypt-key FILE"
+            hint = "name the private key with --decrypt-key FILE, or what has it with --decryptor"
             raise UsageError(f"the chunks of {name} are encrypted", hint=hint)
         if self.recipient.fingerprint not in self.manifest.recipients:
             known = ", ".join(digest.short for digest in self.manifest.recipients)

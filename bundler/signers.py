@@ -66,9 +66,10 @@ class Chosen:
         return (keys[0],)
 
     def _external(self, *, trial: bool) -> Signer:
+        from bundle.keycommand import Command
         from bundler import signcommand
 
-        command = signcommand.Command.parse(self.command, self.timeout)
+        command = Command.parse(self.command, self.timeout)
         signer = signcommand.signer(command, pub=self.pub, name=self.name)
         if trial:
             signer.sign(signcommand.TRIAL)

@@ -21,7 +21,7 @@ from importer import opening
 from importer.checklist.command import checklist
 from importer.harbor.command import harbor
 from importer.ledger.command import ledger
-from importer.option import decrypt_option, override_options, policy_option, quarantine_option
+from importer.option import decrypt_options, override_options, policy_option, quarantine_option
 from importer.promote.command import promote
 from importer.receipts.command import receipt, receipt_options
 from importer.receipts.recording import on_record
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from importer.admission import Overrides
     from importer.load import Outcome
+    from importer.option import Decryption
     from importer.receipts.command import Chosen
     from importer.scan.option import Chosen as Scan
 
@@ -86,7 +87,7 @@ def inspect(
 @click.argument("folders", nargs=-1, required=True, type=FOLDERS)
 @trust_options
 @override_options
-@decrypt_option
+@decrypt_options
 @option(
     "--quick", is_flag=True, help="Signature, names, sizes and the ends of chunks; no blob is read."
 )
@@ -96,7 +97,7 @@ def verify(  # noqa: PLR0913
     folders: tuple[Path, ...],
     trust: Path | None,
     pub: Path | None,
-    decrypt_key: Path | None,
+    decryption: Decryption,
     *,
     overrides: Overrides,
     policy: Path | None,
@@ -122,7 +123,7 @@ def verify(  # noqa: PLR0913
     if quick and scan.address:
         raise UsageError("--quick reads no blob, and --clamd wants all of them", hint="leave one")
     scanner = scan.scanner(sealed.manifest, None)
-    recipient = opening.recipient(sealed, trusted, decrypt_key)
+    recipient = opening.recipient(sealed, trusted, decryption)
     here = sum(c.size for c in sealed.manifest.chunks if media.places(c.name))
     with bar(here, "verifying", quiet=as_json) as on_bytes:
         result = checking.verify(
@@ -160,7 +161,7 @@ def verify(  # noqa: PLR0913
 )
 @trust_options
 @override_options
-@decrypt_option
+@decrypt_options
 @option(
     "--ignore-mirror",
     default="",
@@ -187,7 +188,7 @@ def load(  # noqa: PLR0913
     only: str,
     *,
     overrides: Overrides,
-    decrypt_key: Path | None,
+    decryption: Decryption,
     policy: Path | None,
     scan: Scan,
     quarantine: str,
@@ -210,7 +211,7 @@ def load(  # noqa: PLR0913
     with stoppable() as run.stop, record:
         admission.judge()
         run.scanner = scan.scanner(sealed.manifest, admission.ledger.receipts)
-        run.recipient = opening.recipient(sealed, trusted, decrypt_key)
+        run.recipient = opening.recipient(sealed, trusted, decryption)
         try:
             plan = run.plan(verify_first=verify_first, policy=policy)
             if plan_only:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bundle.trust import Trust
     from bundle.unseal import Sealed
     from importer.admission import Admission, Overrides
+    from importer.option import Decryption
 
 
 def unsealed(
@@ -35,18 +36,32 @@ def unsealed(
     return media, unseal(media, trusted, instant.now()), trusted
 
 
-def recipient(sealed: Sealed, trusted: Trust, path: Path | None) -> Recipient | None:
-    """Return the key that opens the chunks; a passphrase is asked for only when they are closed."""
-    if path is None or not sealed.manifest.recipients:
+def recipient(sealed: Sealed, trusted: Trust, decryption: Decryption) -> Recipient | None:
+    """Return the key that opens the chunks; a passphrase is asked for only when they are closed.
+
+    Raises :class:`bundle.errors.UsageError` for a key, or a command, that opens nothing.
+    """
+    if decryption.is_empty or not sealed.manifest.recipients:
         return None
+    if decryption.command:
+        return _decryptor(trusted, decryption)
+    assert decryption.key is not None  # one of the two is there  # noqa: S101
     from bundle.secretfile import DECRYPTION, Passphrase
     from importer import decryptkey
 
     passphrase = Passphrase(ask=ask, variable=DECRYPTION)
-    key, warning = decryptkey.load(path, trusted, passphrase=passphrase)
+    key, warning = decryptkey.load(decryption.key, trusted, passphrase=passphrase)
     if warning:
         warn(warning)
     return key
+
+
+def _decryptor(trusted: Trust, decryption: Decryption) -> Recipient:
+    from bundle.keycommand import Command
+    from importer import decryptor
+
+    command = Command.parse(decryption.command, decryption.timeout, role=decryptor.ROLE)
+    return decryptor.load(command, decryption.pub, trusted)
 
 
 def admission(sealed: Sealed, overrides: Overrides) -> Admission:

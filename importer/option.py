@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import click
+
+from bundle.errors import UsageError
 from bundle.options import FILE, option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     F = TypeVar("F", bound=Callable[..., object])
 
@@ -60,6 +65,70 @@ def override_options(function: Callable[..., None]) -> Any:
     return rollback(expired(with_reasons))
 
 
-decrypt_option = option(
-    "--decrypt-key", type=FILE, help="Private key (PEM) that opens the chunks, if encrypted."
+_EITHER = "name the file, or the command; DRAY_DECRYPT_KEY and DRAY_DECRYPTOR name one as well"
+
+
+@dataclass(frozen=True, slots=True)
+class Decryption:
+    """What the command line says of the private key that opens chunks: a file, or a command."""
+
+    key: Path | None = None
+    command: str = ""
+    pub: Path | None = None
+    timeout: float = 60
+
+    def check(self) -> None:
+        """Raise :class:`UsageError` for options that do not go together."""
+        if self.key and self.command:
+            message = "--decrypt-key and --decryptor exclude each other"
+            raise UsageError(message, hint=_EITHER)
+        if self.pub and not self.command:
+            raise UsageError("--decryptor-pub goes with --decryptor", hint="add --decryptor")
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no key is named."""
+        return not (self.key or self.command)
+
+
+def decrypt_options(function: Callable[..., None]) -> Any:
+    """Add the options that name the key; the function takes ``decryption``."""
+
+    @wraps(function)
+    def chosen(
+        *arguments: Any,
+        decrypt_key: Path | None,
+        decryptor: str,
+        decryptor_pub: Path | None,
+        decryptor_timeout: float,
+        **named: Any,
+    ) -> None:
+        said = Decryption(decrypt_key, decryptor, decryptor_pub, decryptor_timeout)
+        said.check()
+        function(*arguments, decryption=said, **named)
+
+    for add in reversed(_DECRYPTION):
+        chosen = add(chosen)
+    return chosen
+
+
+_DECRYPTION = (
+    option(
+        "--decrypt-key", type=FILE, help="Private key (PEM) that opens the chunks, if encrypted."
+    ),
+    option(
+        "--decryptor",
+        default="",
+        metavar="COMMAND",
+        help="Open them with this command instead: a public key on its input, what ECDH gives on"
+        " its output.",
+    ),
+    option("--decryptor-pub", type=FILE, help="Its public key (PEM) [default: it is asked]."),
+    option(
+        "--decryptor-timeout",
+        type=click.IntRange(1, 86_400),
+        default=60,
+        show_default=True,
+        help="Seconds that it has for one answer.",
+    ),
 )

@@ -125,7 +125,8 @@ def verified(
     of = f" of {len(chunks)}" if chunks & absent else ""
     what = "names and sizes" if quick else f"{here}{of} {'chunk' + 's' * (here != 1)}, every byte"
     if not report.opened:
-        say("note: the chunks are encrypted, and were not opened: no --decrypt-key was given")
+        key = "neither --decrypt-key nor --decryptor was given"
+        say(f"note: the chunks are encrypted, and were not opened: {key}")
         what += "" if quick else " of the files"
     say(f"verified: {what}, {human(report.checked)} read")
     if judged:

@@ -13,7 +13,7 @@ from bundle.errors import MediaIncomplete, NotTrusted, UsageError
 from bundle.options import FILE, command, emit, option, say, shown, stoppable, trust_options, warn
 from bundle.required import left_out
 from importer import opening
-from importer.option import decrypt_option, override_options
+from importer.option import decrypt_options, override_options
 
 if TYPE_CHECKING:
     import threading
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bundle.reader import Reader
     from bundle.unseal import Sealed
     from importer.admission import Overrides
+    from importer.option import Decryption
     from importer.serve.answer import Registry
     from importer.serve.catalogue import Catalogue
     from importer.serve.server import Entry, Server
@@ -66,7 +67,7 @@ if TYPE_CHECKING:
 )
 @trust_options
 @override_options
-@decrypt_option
+@decrypt_options
 def serve(  # noqa: PLR0913, PLR0917
     folders: tuple[Path, ...],
     listen: str,
@@ -78,7 +79,7 @@ def serve(  # noqa: PLR0913, PLR0917
     pubs: tuple[Path, ...],
     trust: Path | None,
     pub: Path | None,
-    decrypt_key: Path | None,
+    decryption: Decryption,
     *,
     overrides: Overrides,
     plain_http: bool,
@@ -105,7 +106,7 @@ def serve(  # noqa: PLR0913, PLR0917
     if any(map(warehouse.is_one, folders)):
         offer = _of_warehouse(folders, brought, pubs)
     else:
-        offer = _of_bundle(folders, trust, pub, decrypt_key, overrides)
+        offer = _of_bundle(folders, trust, pub, decryption, overrides)
     with stoppable() as stop:
         catalogue, registry = _registry(offer, stop)
         log = _Log(everything=access_log)
@@ -129,14 +130,14 @@ def _of_bundle(
     folders: tuple[Path, ...],
     trust: Path | None,
     pub: Path | None,
-    decrypt_key: Path | None,
+    decryption: Decryption,
     overrides: Overrides,
 ) -> _Offer:
     from bundle.reader import Reader
 
     media, sealed, trusted = opening.unsealed(folders, trust, pub)
     opening.admission(sealed, overrides).judge()
-    reader = Reader(sealed.manifest, media, opening.recipient(sealed, trusted, decrypt_key))
+    reader = Reader(sealed.manifest, media, opening.recipient(sealed, trusted, decryption))
     _check_media(sealed, media, reader)
     name, signers = sealed.manifest.name, sealed.signers.names
     line = f"{name}: signed by {', '.join(signers)}, manifest {sealed.digest}"

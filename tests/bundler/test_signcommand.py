@@ -15,10 +15,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from bundle.errors import UsageError
+from bundle.keycommand import Command
 from bundle.secretfile import Passphrase
 from bundle.signature import PublicKey, verify
 from bundler import signcommand, signing
-from bundler.signcommand import Command
 from bundler.signers import Chosen
 from tests.keys import signer
 from tests.servers import programs, softhsm
@@ -133,7 +133,7 @@ def test_a_signature_by_another_key_or_over_other_bytes_is_never_used(
 FAILURES = {
     "failed with code 3": "print('no token', file=sys.stderr); sys.exit(3)",
     "was killed by signal 9": "os.kill(os.getpid(), 9)",
-    "printed more than any signature has": "while True: sys.stdout.write('x' * 65536)",
+    "printed more than any answer has": "while True: sys.stdout.write('x' * 65536)",
     "did not answer within 0.5 seconds": "time.sleep(60)",
     "did not answer within 0.5 seconds$": "sys.stdout.close(); os.close(1); time.sleep(60)",
 }

@@ -55,6 +55,9 @@ ELSEWHERE = {
         ),
         "tests/bundler/test_signcommand.py runs both with key files: there is no KMS here",
     ),
+    "dray verify DIR --decryptor 'aws kms derive-shared-secret --key-id alias/dray "
+    "--key-agreement-algorithm ECDH --public-key fileb:///dev/stdin --query SharedSecret "
+    "--output text' --decryptor-pub kms.encrypt-to": "there is no KMS here; base64 is tested",
     **{
         line: "tests/fixtures/test_byhand.py runs it"
         for block in blocks(ROOT / "docs/emulator.md")
@@ -64,6 +67,7 @@ ELSEWHERE = {
 }
 """Commands in ``sh`` blocks, and why they are not run here."""
 NEEDED = {
+    "encryption.md": ("softhsm2-util", "pkcs11-tool"),
     "gates.md": ("crane",),
     "harbor.md": ("crane",),
     "scanning.md": ("clamd",),

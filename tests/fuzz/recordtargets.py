@@ -6,6 +6,8 @@ import atexit
 import shutil
 import tempfile
 import threading
+from base64 import b64encode
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +15,12 @@ from typing import TYPE_CHECKING
 from bundle import instant, receipt
 from bundle.digest import Digest
 from bundle.errors import NotTrusted
+from bundle.keycommand import Command
 from bundle.media import Media
 from bundle.parity import list_name
 from bundle.trust import load
 from bundle.unseal import opened, readable
+from importer.decryptor import SHARED, Decryptor
 from importer.repair import places
 from importer.repair.papers import Papers
 from importer.repair.run import Repair
@@ -24,7 +28,7 @@ from importer.status import seen
 from tests import factory, keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 def receipt_envelope(data: bytes) -> None:
@@ -52,6 +56,29 @@ def seen_note(data: bytes) -> None:
     """A note of a bundle that was verified."""
     found = seen.read(data)
     assert seen.read(seen.dump(found)) == found
+
+
+def decryptor_answer(data: bytes) -> None:
+    """What a command that agrees prints: 32 bytes, bare or in base64, and nothing else."""
+    ops = keys.recipient("ops")
+    token = _Token(answers=iter((ops.point[1 : 1 + SHARED], data)))
+    found = Decryptor(token, ops.public_key)
+    agreed = found.agree(keys.recipient("somebody").point)
+    assert len(agreed) == SHARED
+    assert agreed == data or b64encode(agreed) == b"".join(data.split())
+
+
+@dataclass(frozen=True)
+class _Token(Command):
+    """A command that passes its trial and answers anything after it."""
+
+    words: tuple[str, ...] = ("token",)
+    answers: Iterator[bytes] = field(default_factory=lambda: iter(()))
+
+    def ask(self, what: str, data: bytes) -> bytes:
+        """Answer the next question."""
+        del what, data
+        return next(self.answers)
 
 
 def repair_input(data: bytes) -> None:
@@ -117,5 +144,6 @@ TARGETS: dict[str, Callable[[bytes], object]] = {
     "receipt": receipt_envelope,
     "receipt-statement": receipt_statement,
     "seen-note": seen_note,
+    "decryptor-answer": decryptor_answer,
     "repair": repair_input,
 }

@@ -214,7 +214,26 @@ KEYS = [
 ]
 
 
-@rows(NO_KEY, CHUNKS, MANIFESTS, KEYS)
+PUB = ("--decryptor-pub", "mine.encrypt-to")
+AGREES = "openssl pkeyutl -derive -peerform DER -peerkey /dev/stdin -inkey {}.decrypt-key"
+
+
+def command(name: str, line: str, says: str, hint: str, *more: str) -> Lie:
+    """A good bundle, and a command that does not open it: nothing is said to be damaged."""
+    options = ("--decryptor", line, *PUB, *more)
+    return lie(name, lambda _b: None, 2, says, hint, options=options, ways=(VERIFY, IMPORT))
+
+
+COMMANDS = [
+    command("it fails", "false", "the decryptor false failed with code 1", "stands above"),
+    command("it prints words", "echo yes", "printed 4 bytes, which are no x-coord", "32 bytes"),
+    command("it is none", "no-such-token", "no such decryptor: no-such-token", "on PATH"),
+    command("its key is another", AGREES.format("yours"), "has another key than", "public half"),
+    command("a file as well", "true", "exclude each other", "DRAY_DECRYPT_KEY", *KEY),
+]
+
+
+@rows(NO_KEY, CHUNKS, MANIFESTS, KEYS, COMMANDS)
 def test_it_is_refused(lie: Lie, way: str, bundle: Bundle, target: Path, isolated: Path) -> None:
     check(lie, way, bundle, target, isolated)
 
@@ -222,9 +241,11 @@ def test_it_is_refused(lie: Lie, way: str, bundle: Bundle, target: Path, isolate
 def test_a_good_one_is_verified_and_imported(good: dict[str, Bundle], tmp_path: Path) -> None:
     bundle = good["encrypted"]
     desk = bundle.trust.parent
-    for arguments in (("verify",), ("import", "--to", tmp_path / "to")):
-        trust = ("--trust", bundle.trust)
-        done = dray(*arguments, *trust, *KEY, bundle.folder, folder=desk)
-        assert done.code == 0, done
+    trust = ("--trust", bundle.trust)
+    agreeing = ("--decryptor", AGREES.format("mine"), *PUB)
+    for number, key in enumerate((KEY, agreeing)):
+        for arguments in (("verify",), ("import", "--to", tmp_path / f"to-{number}")):
+            done = dray(*arguments, *trust, *key, bundle.folder, folder=desk)
+            assert done.code == 0, done
     done = dray("verify", *trust, bundle.folder, folder=desk)
     assert (done.code, "were not opened" in done.out) == (0, True)

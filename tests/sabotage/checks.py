@@ -101,6 +101,30 @@ ENCRYPTION = (
     ),
     Sabotage("bundle/box.py", "secrets.token_bytes(NONCE)", "bytes(NONCE)"),
     Sabotage("bundle/envelope.py", "or encode(rows) != header", ""),
+    Sabotage("bundle/verify.py", "if isinstance(error, UsageError):", "if False:"),
+    Sabotage("importer/decryptor.py", "has another key than"),
+    Sabotage("importer/decryptor.py", "if len(plain) == SHARED:", "if True:"),
+    Sabotage("importer/decryptor.py", "which opens nothing"),
+    Sabotage("importer/decryptor.py", "is a key of the trust file"),
+    Sabotage(
+        "importer/decryptor.py",
+        "if self._failure:",
+        "if False:",
+    ),
+    Sabotage(
+        "importer/option.py",
+        "--decrypt-key and --decryptor exclude each other",
+        tests=("tests/importer/test_decryptor.py",),
+    ),
+    Sabotage(
+        "bundle/keycommand.py", "if code:", "if False:", tests=("tests/importer/test_decryptor.py",)
+    ),
+    Sabotage(
+        "bundle/child.py",
+        "if not name.startswith(OURS)",
+        "",
+        tests=("tests/bundler/test_signcommand.py",),
+    ),
 )
 
 GEOMETRY = (
