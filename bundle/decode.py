@@ -31,13 +31,14 @@ _LONGEST_NUMBER = 400
 _MISSING: Final = object()
 
 
-def parse_json(data: bytes, *, limit: int, foreign: bool = False) -> object:
+def parse_json(data: bytes, *, limit: int, foreign: bool = False, structs: bool = False) -> object:
     """Return the JSON document in ``data``, or raise ``ValueError`` with the reason.
 
     Refused: more than ``limit`` bytes, anything but UTF-8, duplicate keys, NaN and infinities,
     fractions, integers beyond 2**53-1, nesting deeper than 40, lone surrogates, and what would
     take far more memory than its length lets expect (:mod:`bundle.weight`). A ``foreign`` document,
-    which others' programs wrote, may hold any number; it is returned as it is written.
+    which others' programs wrote, may hold any number; it is returned as it is written. With
+    ``structs`` a whole number may have a fraction, ``.0``: protobuf's ``Struct`` knows no other.
     """
     if len(data) > limit:
         msg = f"{len(data)} bytes are more than the {limit} allowed"
@@ -48,7 +49,7 @@ def parse_json(data: bytes, *, limit: int, foreign: bool = False) -> object:
         text,
         object_pairs_hook=_unique,
         parse_constant=_refuse_number,
-        parse_float=_as_written if foreign else _refuse_number,
+        parse_float=_as_written if foreign else _whole if structs else _refuse_number,
         parse_int=_as_written if foreign else _integer,
     )
     if "\\u" in text:
@@ -71,6 +72,11 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def _refuse_number(text: str) -> NoReturn:
     msg = f"not an integer: {text[:40]}"
     raise ValueError(msg)
+
+
+def _whole(text: str) -> int:
+    digits = text.removesuffix(".0")
+    return _integer(digits) if digits.lstrip("-").isdecimal() else _refuse_number(text)
 
 
 def _as_written(text: str) -> str:

@@ -110,7 +110,8 @@ class Checker:
             try:
                 return signing.prove(keys), []
             except NotTrusted as error:
-                reasons.append(error.message)
+                hint = f": {error.hint}" if error.hint else ""
+                reasons.append(f"{error.message}{hint}")
         return None, reasons
 
     def _keys(self, rule: Rule) -> Keys:

@@ -78,15 +78,18 @@ def parse(data: bytes, what: str) -> Envelope | Message:
     return made
 
 
-def fields_of(data: bytes, what: str, limit: int) -> Fields:
-    """Return the fields of a strict JSON object; every fault in it is a :class:`NotTrusted`."""
+def fields_of(data: bytes, what: str, limit: int, *, structs: bool = False) -> Fields:
+    """Return the fields of a strict JSON object; every fault in it is a :class:`NotTrusted`.
+
+    ``structs`` as in :func:`parse_json`.
+    """
 
     def fault(path: Path, message: str, hint: str) -> DrayError:
         where = f": {spell(path)}" if path else ""
         return NotTrusted(f"{what}{where} {message}", hint=hint)
 
     try:
-        document = parse_json(data, limit=limit)
+        document = parse_json(data, limit=limit, structs=structs)
     except ValueError as error:
         raise fault((), f"is not strict JSON: {error}", "") from None
     return Fields(document, (), fault)

@@ -181,6 +181,6 @@ class _Finder:
                     yield Broken(content.path, fault)
 
     def _model(self, where: str, data: bytes, own: str) -> Signing:
-        files = {content.path: content.digest for content in self.artifact.files}
+        files = {content.path: content for content in self.artifact.files}
         partial = "partial" in self.artifact.notes
         return ModelSigning(where, self.artifact.root, data, files, own, partial)

@@ -41,7 +41,7 @@ def read(envelope: Envelope, what: str) -> Statement:
 
     Raises :class:`bundle.errors.NotTrusted` for a payload of another type than in-toto's.
     """
-    fields = fields_of(envelope.payload, what, MAX_BYTES)
+    fields = fields_of(envelope.payload, what, MAX_BYTES, structs=True)
     if envelope.payload_type != IN_TOTO:
         raise fields.fault((), f"is signed as {envelope.payload_type!r}, not as a statement", "")
     fields.text("_type", choices=TYPES)

@@ -25,7 +25,7 @@ KEYS = Keys(
 ROOT = Digest.of(b"manifest")
 SAID = signatures.statement(ROOT.hex, signatures.COSIGN_PREDICATE, {})
 _MODEL = {"config.json": b"{}", "weights/a.bin": b"weights"}
-FILES = {path: Digest.of(data) for path, data in _MODEL.items()}
+FILES = {path: blob(data) for path, data in _MODEL.items()}
 _TEXT = f"apiVersion: v2\nname: app\nversion: '1.0'\n\n...\nfiles:\n  app-1.0.tgz: {ROOT}\n"
 
 
@@ -63,6 +63,7 @@ def seeds() -> dict[str, bytes]:
     import base64
     import json
 
+    sharded = signatures.model_signature(listed, "riva", KEY, shard=1_000_000_000).read()
     critical = {
         "identity": {"docker-reference": "host/a"},
         "image": {"docker-manifest-digest": str(ROOT)},
@@ -77,6 +78,9 @@ def seeds() -> dict[str, bytes]:
         "vendor-bundle/good.json": wrapped(SAID),
         "statement/good-image.json": SAID,
         "statement/good-model.json": base64.b64decode(json.loads(model)["dsseEnvelope"]["payload"]),
+        "statement/good-shards.json": base64.b64decode(
+            json.loads(sharded)["dsseEnvelope"]["payload"]
+        ),
         "simple-signing/good.json": json.dumps({"critical": critical, "optional": None}).encode(),
         "provenance/good.prov": charts.PUBLISHER.clearsign(_TEXT),
         "provenance-text/good.txt": _TEXT.encode(),

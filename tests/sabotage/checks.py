@@ -23,7 +23,7 @@ DOCUMENTS = (
     ),
     Sabotage("bundle/decode.py", "integer out of range"),
     Sabotage("bundle/decode.py", "duplicate key"),
-    Sabotage("bundle/decode.py", "foreign else _refuse_number", "foreign else float"),
+    Sabotage("bundle/decode.py", "if structs else _refuse_number", "if structs else float"),
     Sabotage("bundle/decode.py", "parse_constant=_refuse_number", "parse_constant=float"),
     Sabotage("bundle/decode.py", "_check_surrogates(document)", "pass"),
     Sabotage("bundle/decode.py", "is missing"),
@@ -228,6 +228,7 @@ TARGETS = (
 )
 
 _COSIGN = ("tests/bundle/upstream/test_cosign.py",)
+_OMS = ("tests/bundle/upstream/test_oms.py",)
 _EVIDENCE = ("tests/bundle/upstream/test_evidence.py",)
 _PROV = ("tests/bundle/upstream/test_prov.py",)
 _PUBLISHED = ("tests/importer/test_signedby.py",)
@@ -256,6 +257,12 @@ PUBLISHERS = (
     Sabotage("bundle/upstream/oms.py", "its subject is not the list of its files"),
     Sabotage("bundle/upstream/oms.py", "signatures, not one"),
     Sabotage("bundle/upstream/oms.py", "if fault := path_fault(path):", "if fault := '':"),
+    Sabotage("bundle/upstream/oms.py", "if row.size not in {None, file.size} or (", "if ("),
+    Sabotage("bundle/upstream/oms.py", "bytes, not as a whole"),
+    Sabotage("bundle/upstream/oms.py", "not files or shards"),
+    Sabotage("bundle/upstream/oms.py", "not 'sha256'"),
+    Sabotage("bundle/upstream/shards.py", "which is no shard: PATH:START:END", tests=_OMS),
+    Sabotage("bundle/upstream/shards.py", "bytes each, to its end", tests=_OMS),
     Sabotage(
         "bundle/upstream/prov.py", "if (name, version) != (self.name, self.version):", "if False:"
     ),

@@ -14,8 +14,19 @@ from bundle.upstream.policy import KeyEntry, Policy, Rule
 from bundle.upstream.record import Proof, Record
 from bundle.upstream.show import spelt
 from fixtures import charts, signatures
-from fixtures.signatures import signature
-from tests.bundle.upstream.made import OTHER, VENDOR, Made, image, raw, ring, tagged
+from fixtures.content import blob
+from fixtures.signatures import SIGSTORE, signature
+from tests.bundle.upstream.made import (
+    OTHER,
+    VENDOR,
+    Made,
+    image,
+    model,
+    raw,
+    refers,
+    ring,
+    tagged,
+)
 
 if TYPE_CHECKING:
     from bundle.artifact import Artifact, Content
@@ -103,6 +114,19 @@ def test_the_refusal_names_each_artifact_and_every_reason() -> None:
     assert found.message.startswith("2 of 3 artifacts are not signed as dray.yaml requires:\n")
     assert "unsigned: its publisher has no signature of it" in found.message
     assert "made by another key than vendor" in found.message
+
+
+def test_a_model_whose_list_cannot_be_compared_is_named_with_what_to_do() -> None:
+    files = {"big.bin": b"x" * 150}
+    made, root = model(files)
+    listed = {path: blob(data) for path, data in files.items()}
+    refers(made, root, SIGSTORE, signatures.model_signature(listed, "a", VENDOR, shard=100).read())
+    artifact = made.artifact(root)
+    checker = Checker(Policy(rules=(Rule("*"),)), KEYS, lambda _artifact, one: made.read(one))
+    found = refusal([checker.check(artifact)], "dray.yaml")
+    assert found is not None
+    for said in (artifact.name, "signs big.bin in 2 shards of 100 bytes", "leave it out of requ"):
+        assert said in found.message
 
 
 def test_what_cannot_be_read_is_no_verdict() -> None:

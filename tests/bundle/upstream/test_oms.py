@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 FILES = {"config.json": b"{}", "weights/a.bin": b"a" * 1000, "weights/b.bin": b"b"}
 
 
-def signed(files: Mapping[str, bytes], key: Any = VENDOR) -> bytes:
+def signed(files: Mapping[str, bytes], key: Any = VENDOR, shard: int = 0) -> bytes:
     blobs = {path: blob(data) for path, data in files.items()}
-    return signatures.model_signature(blobs, "riva", key).read()
+    return signatures.model_signature(blobs, "riva", key, shard=shard).read()
 
 
 def carried(files: Mapping[str, bytes], signature: bytes) -> tuple[Made, Digest]:
@@ -154,9 +154,9 @@ EDITS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda b: b["predicate"]["serialization"].update(hash_type="blake2b"),
         "hash_type is 'blake2b'",
     ),
-    "shards": (
-        lambda b: b["predicate"]["serialization"].update(method="shards"),
-        "only lists of whole files",
+    "another way to list": (
+        lambda b: b["predicate"]["serialization"].update(method="trees"),
+        "is 'trees', not files or shards",
     ),
     "a subject that is not the list": (
         lambda b: b["subject"][0].update(digest={"sha256": "0" * 64}),
@@ -167,6 +167,63 @@ EDITS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "another statement": (lambda b: b.update(_type="x"), "_type is 'x'"),
     "another predicate": (lambda b: b.update(predicateType="https://x"), "lists no model's files"),
 }
+
+
+def by_shards(change: Callable[[dict[str, Any]], object]) -> bytes:
+    """Return a signature over a list by shards of 1000 bytes that was changed before."""
+    made = json.loads(signed(FILES, shard=1000))["dsseEnvelope"]["payload"]
+    body = json.loads(base64.b64decode(made))
+    change(body)
+    whole = b"".join(bytes.fromhex(row["digest"]) for row in resources(body))
+    body["subject"][0]["digest"]["sha256"] = hashlib.sha256(whole).hexdigest()
+    return dsse(VENDOR, json.dumps(body).encode())
+
+
+def renamed(name: str) -> Callable[[dict[str, Any]], object]:
+    """Give the one shard of config.json another name."""
+    return lambda body: resources(body)[0].update(name=name)
+
+
+def cut(step: object) -> Callable[[dict[str, Any]], object]:
+    """Say that shards are of another size."""
+    return lambda body: body["predicate"]["serialization"].update(shard_size=step)
+
+
+SHARDS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "no range": (renamed("config.json"), "which is no shard"),
+    "a range from behind": (renamed("config.json:0:-1"), "which is no shard"),
+    "a path upwards": (renamed("../x:0:2"), "'../x', which has an"),
+    "a shard twice": (lambda b: resources(b).append(resources(b)[0]), "to its end"),
+    "a start that is missing": (renamed("config.json:1000:1001"), "to its end"),
+    "a shard that is too long": (renamed("config.json:0:1001"), "to its end"),
+    "a length beyond all bounds": (renamed(f"config.json:0:{10**15}"), "to its end"),
+    "another length": (renamed("config.json:0:3"), "signs other bytes as config.json"),
+    "shards of another size": (cut(999.0), "algorithm is 'sha256-sharded-1000'"),
+    "shards of no size": (cut(0.0), "shard_size is 0"),
+    "shards of half a byte": (cut(0.5), "not an integer: 0.5"),
+    "shards of an odd size": (cut("1e3"), "shard_size must be a whole number"),
+}
+
+
+@pytest.mark.parametrize("name", SHARDS)
+def test_an_odd_list_by_shards_is_refused_although_the_key_signed_it(name: str) -> None:
+    change, says = SHARDS[name]
+    refused(by_shards(change), says)
+
+
+def test_a_list_by_shards_proves_files_that_are_one_shard_each() -> None:
+    made, root = carried(FILES, by_shards(lambda _body: None))
+    assert proved(made, root).over == root
+    more = {**FILES, "empty": b""}
+    refused(signed(more, shard=1000), "the file empty (it is empty: lists by shards", more)
+
+
+def test_a_file_in_several_shards_is_refused_after_all_that_can_be_compared() -> None:
+    several = signed(FILES, shard=100)
+    refused(several, "signs weights/a.bin in 10 shards of 100 bytes, not as a whole")
+    refused(several, "signs other bytes as weights/a.bin", {**FILES, "weights/a.bin": b"a" * 999})
+    refused(several, "signs other bytes as weights/b.bin", {**FILES, "weights/b.bin": b"c"})
+    refused(several, "does not cover the file run.sh", {**FILES, "run.sh": b"x"})
 
 
 @pytest.mark.parametrize("name", EDITS)
@@ -228,30 +285,37 @@ class Library:
         return secret, public
 
     def sign(self, model: Path, key: ec.EllipticCurvePrivateKey, **hashing: Any) -> bytes:
-        from model_signing import hashing as hashes
         from model_signing import signing
 
         secret, _ = self.key(key)
         out = self.folder / "out.sig"
         config = untyped(signing.Config)().use_elliptic_key_signer(private_key=secret)
+        self.configure(config, hashing)
+        config.sign(model, out)
+        return out.read_bytes()
+
+    def configure(self, config: Any, hashing: Mapping[str, Any]) -> None:
+        from model_signing import hashing as hashes
+
         if hashing:
             made = untyped(hashes.Config)()
             for method, arguments in hashing.items():
                 getattr(made, method)(**arguments)
             config.set_hashing_config(made)
-        config.sign(model, out)
-        return out.read_bytes()
 
-    def accepts(self, model: Path, signature: bytes, key: ec.EllipticCurvePrivateKey) -> bool:
+    def accepts(
+        self, model: Path, signature: bytes, key: ec.EllipticCurvePrivateKey, **hashing: Any
+    ) -> bool:
+        """Say its verdict. Of a list by shards it has none unless it is told of them (1.1.1)."""
         from model_signing import verifying
 
         _, public = self.key(key)
         place = self.folder / "in.sig"
         place.write_bytes(signature)
+        config = untyped(verifying.Config)().use_elliptic_key_verifier(public_key=public)
+        self.configure(config, hashing)
         try:
-            untyped(verifying.Config)().use_elliptic_key_verifier(public_key=public).verify(
-                model, place
-            )
+            config.verify(model, place)
         except Exception:
             return False
         return True
@@ -270,8 +334,8 @@ def test_what_the_library_signs_is_accepted(library: Library, curve: ec.Elliptic
     [
         ({"use_file_serialization": {"hashing_algorithm": "blake2"}}, "is 'blake2b'"),
         (
-            {"use_shard_serialization": {"hashing_algorithm": "sha256"}},
-            "not an integer: 1000000000.0",
+            {"use_shard_serialization": {"hashing_algorithm": "sha256", "shard_size": 100}},
+            "in 10 shards of 100 bytes",
         ),
     ],
     ids=["blake2", "shards"],
@@ -298,10 +362,12 @@ MODELS = {
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("signer", ["library", "fixture"])
+@pytest.mark.parametrize("signer", ["library", "fixture", "library by shards"])
 def test_the_verdict_is_the_librarys(library: Library, name: str, signer: str) -> None:
     folder = library.model("signed", FILES)
-    signature = library.sign(folder, VENDOR) if signer == "library" else signed(FILES)
+    shards = {"use_shard_serialization": {"hashing_algorithm": "sha256"}}
+    hashing = shards if signer == "library by shards" else {}
+    signature = signed(FILES) if signer == "fixture" else library.sign(folder, VENDOR, **hashing)
     if signer == "fixture":
         # The library believes the hint, and writes it in a way of its own.
         body = json.loads(signature)
@@ -309,7 +375,7 @@ def test_the_verdict_is_the_librarys(library: Library, name: str, signer: str) -
         body["verificationMaterial"]["publicKey"]["hint"] = hint
         signature = json.dumps(body).encode()
     files = MODELS[name]
-    theirs = library.accepts(library.model(f"{signer} {name}", files), signature, VENDOR)
+    theirs = library.accepts(library.model(f"{signer} {name}", files), signature, VENDOR, **hashing)
     made, root = carried(files, signature)
     try:
         ours = proved(made, root).over == root
