@@ -44,8 +44,7 @@ class Finding:
     def to_dict(self) -> dict[str, Any]:
         """Return the object that ``--json`` prints."""
         body: dict[str, Any] = {"kind": self.kind, "file": self.file, "message": self.message}
-        if self.hint:
-            body["hint"] = self.hint
+        body |= {"hint": self.hint} if self.hint else {}
         return {**body, "artifacts": list(self.artifacts)}
 
 
@@ -353,8 +352,8 @@ class _Run:
             self._fault(path, error, users)
 
     def _fault(self, path: Path, error: DrayError, users: tuple[str, ...]) -> None:
-        if isinstance(error, UsageError):  # of the key, or the command that has it: not of a file
-            raise error
+        if isinstance(error, UsageError):
+            raise error  # of the key, or the command that has it: not of a file
         message = error.message.removeprefix(f"{path}: ").removeprefix(f"{path} ")
         if isinstance(error, MediaIncomplete):
             self._miss(str(path), message, error.hint, users)

@@ -228,7 +228,7 @@ TARGETS = (
 )
 
 _COSIGN = ("tests/bundle/upstream/test_cosign.py",)
-_OMS = ("tests/bundle/upstream/test_oms.py",)
+_OMS = ("tests/bundle/upstream/test_oms.py", "tests/bundle/upstream/test_shards.py")
 _EVIDENCE = ("tests/bundle/upstream/test_evidence.py",)
 _PROV = ("tests/bundle/upstream/test_prov.py",)
 _PUBLISHED = ("tests/importer/test_signedby.py",)
@@ -257,8 +257,10 @@ PUBLISHERS = (
     Sabotage("bundle/upstream/oms.py", "its subject is not the list of its files"),
     Sabotage("bundle/upstream/oms.py", "signatures, not one"),
     Sabotage("bundle/upstream/oms.py", "if fault := path_fault(path):", "if fault := '':"),
-    Sabotage("bundle/upstream/oms.py", "if row.size not in {None, file.size} or (", "if ("),
-    Sabotage("bundle/upstream/oms.py", "bytes, not as a whole"),
+    Sabotage(
+        "bundle/upstream/oms.py", "if row.size not in {None, file.size} or (", "if (", tests=_OMS
+    ),
+    Sabotage("bundle/upstream/oms.py", "bytes, not as a whole", tests=_OMS),
     Sabotage("bundle/upstream/oms.py", "not files or shards"),
     Sabotage("bundle/upstream/oms.py", "not 'sha256'"),
     Sabotage("bundle/upstream/shards.py", "which is no shard: PATH:START:END", tests=_OMS),
