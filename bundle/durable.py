@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -24,9 +25,16 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make what was created or renamed in ``folder`` outlive a crash."""
+    """Make what was created or renamed in ``folder`` outlive a crash, where the file system can.
+
+    Some that drives and shares have (vfat by FUSE, SMB) sync no folder, and say so by ``EINVAL`` or
+    ``ENOTSUP``. Raises ``OSError`` for anything else.
+    """
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
+            raise
     finally:
         os.close(handle)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _FILES = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 _pub = option(
+    "--receipt-pub",
     "--pub",
     "pubs",
     type=FILE,

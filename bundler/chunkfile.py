@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from bundle import ustar
 from bundle.digest import Digest
+from bundle.durable import sync_folder
 from bundle.errors import TransferError
 from bundler.memberfile import PlainMember, write_all
 from bundler.readback import BUFFER, reading_back
@@ -298,18 +299,6 @@ def _checks(spans: Sequence[Span]) -> Iterator[_Check]:
         yield _Check(b"", span.offset, span)
         if padding := ustar.padding(span.size):
             yield _Check(bytes(padding), span.offset + span.size, blob=span.blob)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in a folder durable, where the file system can."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
-            raise
-    finally:
-        os.close(handle)
 
 
 @contextmanager

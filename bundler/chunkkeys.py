@@ -28,11 +28,12 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from bundle import envelope, hpke, trust
+from bundle.durable import sync_folder
 from bundle.errors import UsageError
 from bundle.segments import HEADER, MAX_RECIPIENTS
 from bundle.signature import P256, PublicKey
 from bundle.state import default_folder
-from bundler.chunkfile import medium_errors, sync_folder
+from bundler.chunkfile import medium_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import bundle
 from bundle import instant
 from bundle.digest import Digest
+from bundle.durable import sync_folder
 from bundle.manifest import File, Manifest, Previous
 from bundler import paperwork
-from bundler.chunkfile import medium_errors, sync_folder
+from bundler.chunkfile import medium_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,8 +14,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 from bundle.chunks import Inner, Part
 from bundle.digest import Digest, is_digest
+from bundle.durable import sync_folder
 from bundle.errors import UsageError
-from bundler.chunkfile import Sealed, medium_errors, sync_folder
+from bundler.chunkfile import Sealed, medium_errors
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bundle.digest import Digest
+from bundle.durable import sync_folder
 from bundle.manifest import File
 from bundle.parity import Group, ParityFile, list_name, listed, parity_name
 from bundler import spread
-from bundler.chunkfile import PARTIAL, medium_errors, sync_folder
+from bundler.chunkfile import PARTIAL, medium_errors
 from bundler.fetch import check
 from bundler.weave import Member, ParityWriter, Rows, weave, window
 

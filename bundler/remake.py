@@ -11,12 +11,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bundle.digest import BLOCK
+from bundle.durable import sync_folder
 from bundle.errors import DrayError, SourceError, VerificationError
 from bundle.lockfile import held
 from bundle.rebuild import Rebuild, cut, start_of
 from bundle.transfer import resume
 from bundler import encode
-from bundler.chunkfile import ChunkFile, MediumError, medium_errors, sync_folder
+from bundler.chunkfile import ChunkFile, MediumError, medium_errors
 from bundler.fetch import Stop, check, pause
 from bundler.memberfile import write_all
 from bundler.readback import reading_back

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from bundle import stripe
 from bundle.digest import Digest
+from bundle.durable import sync_folder
 from bundle.parity import BLOCK, DIGEST
-from bundler.chunkfile import ChunkFile, MediumError, medium_errors, sync_folder
+from bundler.chunkfile import ChunkFile, MediumError, medium_errors
 from bundler.memberfile import write_all
 from bundler.readback import BUFFER, reading_back
 

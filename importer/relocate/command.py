@@ -29,6 +29,7 @@ _SHOWN = 40
 @click.argument("receipts", nargs=-1, required=True, type=FILE)
 @option("--output", required=True, type=FOLDER, help="Folder to write; written whole, or not.")
 @option(
+    "--receipt-pub",
     "--pub",
     "pubs",
     multiple=True,
@@ -128,7 +129,7 @@ def _evidence(
     if not pubs and not own.is_file():
         raise UsageError(
             "no key to verify the receipts with",
-            hint="--pub receipt.pub: dray receipt keygen made it",
+            hint="--receipt-pub receipt.pub: dray receipt keygen made it",
         )
     files = {str(path): read_file(path) for path in receipts}
     return evidence.gather(evidence.read(files, read_keys(pubs or (own,))), labels)

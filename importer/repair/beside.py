@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Self
 
 from bundle.digest import BLOCK
+from bundle.durable import sync_folder
 from bundle.errors import TargetError, VerificationError
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Beside:
                     "other bytes than were written: try another, --out DIR",
                 )
             self.partial.rename(self.path)
-            _sync(self.path.parent)
+            sync_folder(self.path.parent)
         os.close(self._handle)
         self._handle = -1
 
@@ -107,17 +108,6 @@ def put(path: Path, data: bytes, digest: Digest) -> None:
     with Beside(path, len(data), digest) as file:
         file.write(data)
         file.finish()
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
-            raise
-    finally:
-        os.close(handle)
 
 
 @contextmanager

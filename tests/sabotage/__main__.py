@@ -34,7 +34,7 @@ PARTS = ("schemas", "bundle", "bundler", "importer", "fixtures", "tests", "docs"
 FILES = ("pyproject.toml", "README.md", "Makefile")
 ALWAYS = ("tests/refusals",)
 SEEN = ROOT / ".cache" / "sabotage.json"
-SECONDS = 900
+SECONDS, BASELINE = 900, 7200
 NOTHING_RAN = (4, 5)
 """Exit codes of pytest when a test is gone, or none was chosen."""
 
@@ -73,7 +73,7 @@ def every(chosen: Sequence[Sabotage], copies: SimpleQueue[Path], jobs: int) -> i
     """Run the baseline and all of it; return how many survived."""
     everything = dict.fromkeys(path for check in chosen for path in (*tests_of(check), *ALWAYS))
     copy = copies.get()
-    if red := run(copy, list(everything)):
+    if red := run(copy, list(everything), BASELINE, "-n", str(jobs)):
         sys.exit(f"the baseline is red: {red}")
     copies.put(copy)
     sys.stdout.write(f"baseline: green; {len(chosen)} checks to take out\n")
@@ -122,21 +122,21 @@ def tests_of(check: Sabotage) -> list[str]:
     return [*check.tests, *(str(path.relative_to(ROOT)) for path in found)]
 
 
-def run(copy: Path, paths: Sequence[str]) -> str:
+def run(copy: Path, paths: Sequence[str], seconds: float = SECONDS, *more: str) -> str:
     """Run tests over a copy of the tree, and return the one that failed, or nothing."""
-    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--no-header", "-m"]
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--no-header", *more]
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", *options, "not server", *paths],
+            [sys.executable, "-m", "pytest", *options, "-m", "not server", *paths],
             cwd=copy,
             env={**os.environ, "PYTHONPATH": str(copy)},
             capture_output=True,
             text=True,
             check=False,
-            timeout=SECONDS,
+            timeout=seconds,
         )
     except subprocess.TimeoutExpired:  # without O_NONBLOCK, say, a pipe is waited for
-        return f"no end within {SECONDS} s"
+        return f"no end within {seconds} s"
     if not done.returncode or done.returncode in NOTHING_RAN:
         return ""
     failed = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
