@@ -7,6 +7,18 @@ import os
 import tempfile
 from pathlib import Path
 
+from bundle.errors import UsageError
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, unless it is there; raise :class:`UsageError`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = (error.strerror or "unknown reason").lower()
+        message = f"the folder {folder} cannot be made: {reason}"
+        raise UsageError(message, hint="name another one, or make it first") from None
+
 
 def replace_file(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path``, whole and durable or not at all; raises ``OSError``."""

@@ -54,9 +54,7 @@ class Command:
         except ValueError as error:
             raise UsageError(f"the {role}'s command line ends too early: {error}") from None
         if not words or not shutil.which(words[0]):
-            what = words[0] if words else "it is empty"
-            hint = "name a program on PATH; for pipes and variables: sh -c '…'"
-            raise UsageError(f"there is no such {role}: {what}", hint=hint)
+            raise _no_program(words[0] if words else "", role)
         return cls(tuple(words), timeout, role)
 
     @property
@@ -139,6 +137,13 @@ class Command:
             way = f"let it answer {self.asks}={PUBLIC_KEY}"
             hint = f"name its public key with --{self.role}-pub FILE, or {way}"
             raise UsageError(error.message, hint=hint) from None
+
+
+def _no_program(word: str, role: str) -> UsageError:
+    if "/" in word and os.path.isfile(word):  # noqa: PTH113  (what the operator typed, as it is)
+        return UsageError(f"the {role} {word} is not executable", hint=f"chmod +x {word}")
+    hint = "name a program on PATH, or its path; for pipes and variables: sh -c '…'"
+    return UsageError(f"there is no such {role}: {word or 'it is empty'}", hint=hint)
 
 
 def _given(pub: Path) -> PublicKey:

@@ -144,10 +144,10 @@ def fail(error: DrayError, *, as_json: bool) -> NoReturn:
     sys.exit(error.exit_code)
 
 
-def ask(confirm: bool) -> str:  # noqa: FBT001, RUF100  (the shape that Passphrase calls)
-    """Ask for a passphrase on the terminal."""
+def ask(what: str, confirm: bool) -> str:  # noqa: FBT001, RUF100  (the shape that Passphrase calls)
+    """Ask for the passphrase of ``what`` on the terminal."""
     text: str = click.prompt(
-        "Passphrase of the key", hide_input=True, err=True, confirmation_prompt=confirm
+        f"Passphrase of {what}", hide_input=True, err=True, confirmation_prompt=confirm
     )
     return text
 
@@ -219,9 +219,12 @@ def find_trust(trust: Path | None, pub: Path | None, media: Iterable[Path] = ())
         raise UsageError("--trust and --pub exclude each other", hint="a trust file lists its keys")
     if pub:
         try:
-            return trusts.single_key(pub.read_bytes(), name=pub.stem)
+            data = pub.read_bytes()
         except OSError as error:
-            raise UsageError(f"{pub} cannot be read: {error.strerror}") from None
+            raise UsageError(f"{pub} cannot be read: {(error.strerror or '').lower()}") from None
+        if data.lstrip().startswith(b"{"):
+            raise UsageError(f"{pub} is no public key", hint="a trust file: name it with --trust")
+        return trusts.single_key(data, name=pub.stem, what=str(pub))
     place = trust_place(trust)
     if not trust:
         _refuse_of_medium(place, media)

@@ -27,35 +27,41 @@ RECEIPT = "DRAY_RECEIPT_PASSPHRASE"
 class Passphrase:
     """Where a passphrase comes from; it is looked for only when one is needed.
 
-    In this order: ``file`` (an option), the environment's ``variable``, the file that
-    ``<variable>_FILE`` names, and ``ask(confirm)`` when standard input is a terminal.
+    In this order: the environment's ``variable``, the file that ``<variable>_FILE`` names, and
+    ``ask(what, confirm)`` when standard input is a terminal.
     """
 
-    file: Path | None = None
-    ask: Callable[[bool], str] | None = None
+    ask: Callable[[str, bool], str] | None = None
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
     variable: str = SIGNING
 
-    def find(self, *, confirm: bool = False) -> bytes:
+    def find(self, what: str, *, confirm: bool = False) -> bytes:
         """Return the passphrase, never empty; raise :class:`UsageError` when there is none.
 
-        ``confirm`` tells whoever asks people to ask twice, for a new key.
+        ``what`` names the key. ``confirm`` tells whoever asks people to ask twice, for a new key.
         """
-        text = self._text(confirm)
+        text = self._text(what, confirm)
         if not text:
             way = f"set {self.variable} or {self.variable}_FILE, or run it on a terminal"
             free = "; --no-passphrase makes a key without one" if confirm else ""
-            raise UsageError("there is no passphrase for the key", hint=way + free)
+            raise UsageError(f"there is no passphrase for {what}", hint=way + free)
         return text.encode()
 
-    def _text(self, confirm: bool) -> str:
-        if self.file is not None:
-            return _first_line(self.file)
+    def wrong(self, what: str) -> UsageError:
+        """Return the failure of what :meth:`find` returned, which says where that came from."""
+        hint = "it was typed: try again"
+        if self.environ.get(self.variable):
+            hint = f"it is what {self.variable} holds"
+        elif named := self.environ.get(f"{self.variable}_FILE"):
+            hint = f"it is the first line of {named}, which {self.variable}_FILE names"
+        return UsageError(f"wrong passphrase for {what}", hint=hint)
+
+    def _text(self, what: str, confirm: bool) -> str:
         if self.environ.get(self.variable):
             return self.environ[self.variable]
         if named := self.environ.get(f"{self.variable}_FILE"):
             return _first_line(Path(named))
-        return self.ask(confirm) if self.ask is not None and sys.stdin.isatty() else ""
+        return self.ask(what, confirm) if self.ask is not None and sys.stdin.isatty() else ""
 
 
 def _first_line(path: Path) -> str:
@@ -66,7 +72,11 @@ def _first_line(path: Path) -> str:
         raise cannot("read the passphrase file", path, error) from None
     except UnicodeDecodeError:
         raise UsageError(f"the passphrase file {path} is not UTF-8 text") from None
-    return text.split("\n", 1)[0].removesuffix("\r")
+    line = text.split("\n", 1)[0].removesuffix("\r")
+    if not line:
+        hint = "the passphrase is its first line"
+        raise UsageError(f"the first line of the passphrase file {path} is empty", hint=hint)
+    return line
 
 
 def read_key(path: Path, *, hint: str) -> tuple[bytes, str]:

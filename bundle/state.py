@@ -191,7 +191,10 @@ def _replay(state: State, epoch: int, sequence: int) -> NotTrusted:
         what = (
             f"the trust file gives {state.stream} epoch {epoch}, but epoch {state.epoch} was seen"
         )
-        hint = "use the newest trust file; or: --allow-rollback REASON"
+        hint = (
+            f"use the newest trust file; if it is, have the low side raise it: dray trust epoch "
+            f"{state.stream}; or: --allow-rollback REASON"
+        )
         return NotTrusted(what, hint=hint, case=REPLAY)
     return NotTrusted(
         f"{state.stream} {sequence} is older than {state.sequence}, imported on "

@@ -209,9 +209,9 @@ def _stream_spelled(stream: Stream) -> dict[str, object]:
     return {**({"roles": roles} if named else roles[0]), "epoch": stream.epoch}
 
 
-def single_key(pem: str | bytes, name: str = "key") -> Trust:
-    """Trust one key for every stream, with no end: what ``--key PUB`` means."""
-    key = PublicKey.from_pem(pem, what=f"the key {name!r}")
+def single_key(pem: str | bytes, name: str = "key", what: str = "the key") -> Trust:
+    """Trust one key for every stream, with no end: what ``--pub FILE`` means."""
+    key = PublicKey.from_pem(pem, what=what)
     role = Role((name,), 1)
     return Trust(0, None, {name: key}, role, {}, anywhere=Stream((role,)))
 
@@ -225,6 +225,9 @@ def load(path: pathlib.Path) -> Trust:
         reason = (error.strerror or "unknown reason").lower()
         hint = "make one with dray init or dray trust"
         raise UsageError(f"cannot read the trust file {path}: {reason}", hint=hint) from None
+    if data.lstrip().startswith(b"-----BEGIN"):
+        hint = "a public key: name it with --pub, or bring the trust file of the low side"
+        raise UsageError(f"{path} is no trust file", hint=hint)
     return read(data, what=str(path))
 
 

@@ -47,11 +47,12 @@ def commands() -> list[click.Command]:
 @option("--no-passphrase", is_flag=True, help="Write the private key unencrypted.")
 def init(folder: Path, stream: str, name: str, *, no_passphrase: bool, as_json: bool) -> None:
     """Write a commented spec, a key pair and a trust file into FOLDER."""
+    from bundle.durable import make_folder
     from bundler import starter
     from bundler.trustfile import first
 
     starter.check_stream(stream)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     starter.check(folder, [f"{name}.key", f"{name}.pub", "trust.json"])
     pair = _generate(folder, name, "p256", no_passphrase=no_passphrase)
     trust = first(folder / "trust.json", stream, {name: pair.public_key})
@@ -94,9 +95,11 @@ def keygen(
     With --for encryption, one that opens what was encrypted to it: NAME.decrypt-key (secret, for
     the high side) and NAME.encrypt-to.
     """
+    from bundle.durable import make_folder
+
     if purpose == "encryption" and algorithm != "p256":
         raise UsageError("an Ed25519 key only signs", hint="leave --type out: P-256 encrypts")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     pair = _generate(folder, name, algorithm, purpose, no_passphrase=no_passphrase)
     fingerprint = str(pair.public_key.fingerprint)
     if as_json:
@@ -120,7 +123,7 @@ def _generate(
         folder,
         name,
         algorithm=algorithm,
-        passphrase=None if no_passphrase else asked.find(confirm=True),
+        passphrase=None if no_passphrase else asked.find(f"the new key {name}", confirm=True),
         endings=signing.ENCRYPTION_ENDINGS if encrypts else signing.ENDINGS,
     )
 

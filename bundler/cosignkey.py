@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bundle.decode import Path as Place
+    from bundle.secretfile import Passphrase
 
 MAX_MEMORY = 64 << 20
 """The most that scrypt is let have, in bytes: what cosign asks for."""
@@ -36,8 +37,8 @@ def is_cosign(data: bytes) -> bool:
     return b"SIGSTORE PRIVATE KEY-----" in data or b"COSIGN PRIVATE KEY-----" in data
 
 
-def open_key(path: Path, data: bytes, passphrase: Callable[[], bytes]) -> bytes:
-    """Return the key as PKCS#8 in DER; ``passphrase`` is called unless the empty one fits.
+def open_key(path: Path, data: bytes, passphrase: Passphrase) -> bytes:
+    """Return the key as PKCS#8 in DER; ``passphrase`` is looked for unless the empty one fits.
 
     Raises :class:`UsageError`: the file is broken, asks for too much, or the passphrase is wrong.
     """
@@ -58,10 +59,9 @@ def open_key(path: Path, data: bytes, passphrase: Callable[[], bytes]) -> bytes:
     with suppress(ValueError):  # cosign takes an empty passphrase, and pipelines use it
         return secretbox.open_box(derive(b""), nonce, box)
     try:
-        return secretbox.open_box(derive(passphrase()), nonce, box)
+        return secretbox.open_box(derive(passphrase.find(str(path))), nonce, box)
     except ValueError:
-        hint = "it is the one that cosign asked for"
-        raise UsageError(f"wrong passphrase for {path}", hint=hint) from None
+        raise passphrase.wrong(str(path)) from None
 
 
 def _read(fields: Fields) -> tuple[Callable[[bytes], bytes], bytes, bytes]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bundle import instant
 from bundle.digest import Digest
+from bundle.durable import make_folder
 from bundle.errors import GateRefused, NotTrusted, UsageError, VerificationError
 from bundle.manifest import Manifest
 from bundle.media import Media
@@ -16,6 +17,7 @@ from bundle.signature import parse_sigstore
 from bundle.trust import Verified
 from bundler import lock as locks
 from bundler import lockdiff
+from bundler.chunkfile import MediumError
 from bundler.finish import put
 
 if TYPE_CHECKING:
@@ -144,13 +146,21 @@ def add(draft: Draft, signer: Signer, out: Path | None = None) -> list[Path]:
         _refuse_another(Path(name).name, content, files, signer)
     folders = [out] if out else [path.parent for path in draft.places]
     if out:
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
     written = []
     for name, content in files.items():
         for folder in folders:
-            put(folder / name, content)
+            _put(folder / name, content, elsewhere=out is not None)
             written.append(folder / name)
     return written
+
+
+def _put(path: Path, data: bytes, *, elsewhere: bool) -> None:
+    try:
+        put(path, data)
+    except MediumError as error:
+        hint = error.hint if elsewhere else "--out DIR writes the signature's files elsewhere"
+        raise MediumError(error.message, hint=hint) from None
 
 
 def _refuse_another(name: str, content: bytes, files: Mapping[str, bytes], signer: Signer) -> None:
@@ -164,5 +174,6 @@ def _refuse_another(name: str, content: bytes, files: Mapping[str, bytes], signe
     if theirs.hint != parse_sigstore(files[name]).hint:
         raise UsageError(
             f"another key's signature has the name {signer.name} already",
-            hint="rename your key file: its name is the signer's name",
+            hint="rename your key file, for its name is the signer's name; or give another "
+            "--signer-name",
         )

@@ -168,4 +168,9 @@ def export(  # noqa: PLR0913
             finished, outcome = exporting.run(number, account.of(upstreams, made))
         finally:
             upstreams.close()
-    report.finished(finished, outcome, as_json=as_json)
+    report.finished(
+        finished,
+        outcome,
+        papers.missing(spec, again.trust, made.stream, signers),
+        as_json=as_json,
+    )

@@ -78,6 +78,7 @@ def policy(spec: Path, folder: Path, *, connect: Connect, as_json: bool) -> None
 
 def write(folder: Path, policy: Policy, keys: Mapping[str, RawKey | Keyring]) -> list[Path]:
     """Write the policy and its keys; the policy last. Raises :class:`UsageError` over files."""
+    from bundle.durable import make_folder  # noqa: PLC0415  (not for --help)
     from bundler.finish import put  # noqa: PLC0415  (heavy: not for --help)
 
     files = {folder / key.file: key.text.encode() for key in keys.values()}
@@ -88,7 +89,7 @@ def write(folder: Path, policy: Policy, keys: Mapping[str, RawKey | Keyring]) ->
     for path in files:
         if path.exists() or path.is_symlink():
             raise UsageError(f"{path} is there already", hint="name a new folder with --to")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for path, data in files.items():
         put(path, data)
     return list(files)

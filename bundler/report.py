@@ -93,11 +93,11 @@ def already(known: Finished, *, as_json: bool) -> None:
     say("--new exports it again under the next number")
 
 
-def finished(done: Finished, outcome: Outcome, *, as_json: bool) -> None:
-    """Say what lies where, and what to do with it."""
+def finished(done: Finished, outcome: Outcome, missing: str = "", *, as_json: bool) -> None:
+    """Say what lies where, what is ``missing`` for the other side, and what to do with it."""
     document = summary(done, outcome)
     if as_json:
-        emit(document)
+        emit({**document, "missing": missing} if missing else document)
         return
     kept = f" ({human(outcome.kept)} kept from before)" if outcome.kept else ""
     size = human(document["bytes"])
@@ -111,6 +111,8 @@ def finished(done: Finished, outcome: Outcome, *, as_json: bool) -> None:
         spare = [file.size for file in files if file.medium == medium.number]
         extra = f" + {len(spare)} parity" if spare else ""
         say(f"  {folder}  {counted(len(on_it), 'chunk')}{extra}, {human(sum(on_it + spare))}")
+    if missing:
+        say(missing)
     key = " --decrypt-key FILE" if done.manifest.recipients else ""
     way = f"dray verify DIR{key}; dray import DIR --to TARGET{key}"
     say(f"carry all of it, then on the other side: {way}")

@@ -15,7 +15,7 @@ from bundle import signature
 from bundle.errors import UsageError
 from bundle.keycommand import spellings
 from bundle.signature import P256
-from bundler.signing import Signer, check_approved, check_name
+from bundler.signing import Signer, check_approved, check_name, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ def signer(command: Command, *, pub: Path | None = None, name: str = "") -> Sign
     if not (name or pub):
         hint = "add --signer-name NAME; or --signer-pub NAME.pub, which is its public key too"
         raise UsageError("the signer has no name", hint=hint)
-    name = name or (pub.stem if pub else "")
+    name = name or (name_of(pub) if pub else "")
     check_name(name)
     public_key = command.public_key(pub)
     check_approved(public_key.algorithm, what=f"the key of {command.name}")
@@ -46,6 +46,9 @@ def signer(command: Command, *, pub: Path | None = None, name: str = "") -> Sign
         for candidate in _candidates(answer, public_key.algorithm):
             if signature.verify(public_key, candidate, data):
                 return candidate
+        if not answer:
+            hint = "it has to print the signature on standard output, and nothing else"
+            raise UsageError(f"{command.name} printed nothing", hint=hint)
         raise UsageError(
             f"{command.name} printed {len(answer)} bytes that are no signature by {name}'s key",
             hint=f"the public key is {public_key.fingerprint}; is it the key that it signs with?",

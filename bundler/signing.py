@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 from bundle import fips
 from bundle.errors import DrayError, UsageError
 from bundle.pkcs8 import to_pem
-from bundle.secretfile import SIGNING, Passphrase, create, read_key
+from bundle.secretfile import Passphrase, create, read_key
 from bundle.signature import (
     ED25519,
     P256,
@@ -123,7 +123,7 @@ def load(path: Path, *, name: str = "", passphrase: Passphrase) -> tuple[Signer,
     ``name`` is the signer's name, by default the file's name without its suffix. Raises
     :class:`UsageError` when the file is no private key that dray takes, or the passphrase is wrong.
     """
-    name = name or path.stem
+    name = name or name_of(path)
     check_name(name)
     data, warning = read_key(path, hint=_NOT_ONE)
     key = _private(path, data, passphrase)
@@ -172,18 +172,17 @@ def _unreadable(path: Path, data: bytes) -> UsageError:
 
 def _decrypted(path: Path, data: bytes, passphrase: Passphrase) -> object:
     if cosignkey.is_cosign(data):
-        return load_der_private_key(cosignkey.open_key(path, data, passphrase.find), None)
+        return load_der_private_key(cosignkey.open_key(path, data, passphrase), None)
     if b"Proc-Type: 4,ENCRYPTED" in data:
         fips.refuse(f"{path} is encrypted with a key made by MD5, which")
     try:
         return load_pem_private_key(data, None)
     except TypeError:  # how cryptography says that the key is encrypted
-        secret = passphrase.find()
+        secret = passphrase.find(str(path))
     try:
         return load_pem_private_key(data, secret)
     except ValueError:
-        hint = f"look at {SIGNING}, {SIGNING}_FILE and the option for its file"
-        raise UsageError(f"wrong passphrase for {path}", hint=hint) from None
+        raise passphrase.wrong(str(path)) from None
 
 
 def _sign_with(key: PrivateKey) -> Callable[[bytes], bytes]:
@@ -196,6 +195,17 @@ def check_approved(algorithm: str, what: str = "a key") -> None:
     """Raise :class:`UsageError` in FIPS mode for a key of another algorithm than P-256."""
     if not fips.takes(algorithm):
         fips.refuse(f"{what} of the kind {algorithm}")
+
+
+def name_of(path: Path) -> str:
+    """Return the signer's name that a key file's name says; raise :class:`UsageError`."""
+    if not re.fullmatch(SIGNER, path.stem):
+        raise UsageError(
+            f"the name of {path} is no signer's name: {path.stem[:60]!r}",
+            hint="a key file is called as its signer, with lower-case letters, digits and hyphens, "
+            "at most 32: rename it, or a copy of it",
+        )
+    return path.stem
 
 
 def check_name(name: str) -> None:

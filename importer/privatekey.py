@@ -45,9 +45,8 @@ def _decrypted(path: Path, data: bytes, passphrase: Passphrase) -> object:
     try:
         return load_pem_private_key(data, None)
     except TypeError:  # how cryptography says that the key is encrypted
-        secret = passphrase.find()
+        secret = passphrase.find(str(path))
     try:
         return load_pem_private_key(data, secret)
     except ValueError:
-        hint = f"look at {passphrase.variable} and {passphrase.variable}_FILE"
-        raise UsageError(f"wrong passphrase for {path}", hint=hint) from None
+        raise passphrase.wrong(str(path)) from None

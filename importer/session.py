@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from bundle.artifact import KINDS
+from bundle.durable import make_folder
 from bundle.errors import PartlyDone, UsageError
 from bundle.lockfile import held
 from bundle.options import warn
@@ -104,7 +105,7 @@ class Session:
     def load(self, plan: Plan) -> Outcome:
         """Load what the plan names; the ledger says so before it begins, and how it ended."""
         folder = default_folder()
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with (
             held(folder, name=f".{self.sealed.manifest.stream}.import"),
             bar(plan.to_read, "importing", quiet=self.quiet) as on_bytes,

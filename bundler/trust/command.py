@@ -80,8 +80,16 @@ def _expires_option(function: Any) -> Any:
     metavar="N",
     help="More than 1 is for dray trust replace.",
 )
+@option(
+    "--epoch",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="The streams' epoch; more than 0 is for dray trust replace.",
+)
 @_expires_option
-def init(
+def init(  # noqa: PLR0913
     path: Path,
     keys: tuple[Path, ...],
     streams: tuple[str, ...],
@@ -90,6 +98,7 @@ def init(
     version: int,
     expires: str,
     *,
+    epoch: int,
     as_json: bool,
 ) -> None:
     """Write a first trust file, in which every --key may sign for every --stream and the file."""
@@ -107,13 +116,15 @@ def init(
     found = dict(_public(file, "") for file in keys)
     names = tuple(found)
     if len(found) < len(keys):
-        raise UsageError("two keys have one name", hint="rename a file: it names the signer")
+        twice = next(file for file in keys if [one.stem for one in keys].count(file.stem) > 1)
+        message = f"two keys are called {twice.stem}"
+        raise UsageError(message, hint="rename a file: it names the signer")
     made = Trust(
         version=version,
         expires=(instant.now() + (_span(expires) or LIFETIME)).replace(microsecond=0),
         keys=found,
         root=Role(names, root_threshold or 1),
-        streams={name: Stream.of(names, threshold or 1) for name in streams},
+        streams={name: Stream.of(names, threshold or 1, epoch) for name in streams},
     )
     made = edit.check(made)
     put(path, made.to_bytes())

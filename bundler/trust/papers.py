@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bundle import trust, trustchain
+from bundle import instant, trust, trustchain
+from bundle.errors import NotTrusted
 from bundle.options import warn
+from bundle.trust import Verified
 from bundler.trust.draft import chain
 
 if TYPE_CHECKING:
@@ -38,3 +40,22 @@ def of(spec: Path, named: Path | None, stream: str, signers: Sequence[Signer]) -
             warn(f"by {place}, the key of {signer.name} does not count for the stream {stream}")
     versions = chain(place)
     return {trustchain.ENDING: trustchain.to_bytes(versions)} if versions else {}
+
+
+def missing(spec: Path, named: Path | None, stream: str, signers: Sequence[Signer]) -> str:
+    """Return what the other side will miss by that trust file; empty when it will take the bundle.
+
+    It is empty without a trust file, too. Raises :class:`bundle.errors.UsageError` when it cannot
+    be read.
+    """
+    place = place_of(spec, named)
+    if place is None:
+        return ""
+    known = trust.load(place)
+    mine = [signer.public_key for signer in signers]
+    found = Verified(frozenset(name for name, key in known.keys.items() if key in mine))
+    try:
+        known.require(found, stream, instant.now())
+    except NotTrusted as error:
+        return f"by {place.name} it will be refused: {error.message}; {error.hint}"
+    return ""

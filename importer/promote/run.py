@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from bundle import instant
+from bundle.durable import make_folder
 from bundle.errors import PartlyDone
 from bundle.gate.assess import refusal
 from bundle.lockfile import held
@@ -76,7 +77,7 @@ class Run:
     def promote(self, copying: Copying) -> Outcome:
         """Copy and publish, on record; raise :class:`GateRefused` where nothing may be promoted."""
         folder, record = default_folder(), self.record
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         stream = record.imported.receipt.bundle.stream
         with held(folder, name=f".{stream}.import"):
             if self.refused and not record.overridden:

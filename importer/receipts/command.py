@@ -88,7 +88,7 @@ def keygen(folder: Path | None, *, no_passphrase: bool, as_json: bool) -> None:
     from importer.receipts import signing  # noqa: PLC0415
 
     asked = Passphrase(ask=ask, variable=RECEIPT)
-    secret = None if no_passphrase else asked.find(confirm=True)
+    secret = None if no_passphrase else asked.find("the new key receipt", confirm=True)
     private, public, key = signing.generate(folder or signing.default_folder(), secret)
     if as_json:
         files = {"private": str(private), "public": str(public)}

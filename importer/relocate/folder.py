@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundle.durable import sync_folder
+from bundle.durable import make_folder, sync_folder
 from bundle.errors import UsageError
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _foreign(folder: Path, message: str) -> UsageError:
 
 def _replace(folder: Path, files: Mapping[str, bytes], *, old: bool) -> None:
     folder = folder.absolute()
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent)
     made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         for path, data in files.items():

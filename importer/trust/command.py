@@ -68,8 +68,9 @@ def apply(places: tuple[Path, ...], path: Path | None, *, as_json: bool) -> None
     if not versions:
         where = ", ".join(str(place) for place in places)
         raise UsageError(
-            f"no version of a trust file in {where}",
-            hint="a medium carries <stream>-<sequence>.trust-chain.json when there is one",
+            f"no signed version of a trust file in {where}",
+            hint="a medium carries <stream>-<sequence>.trust-chain.json when there is one; a "
+            "trust.json that nobody signed, for root keys were lost: dray trust replace",
         )
     before = store.current
     accepted = store.apply(versions, instant.now())

@@ -73,6 +73,7 @@ class Store:
                 f"{new} is version {after.version}, and version {self.current.version} is in use",
                 hint=f"dray trust init --version {self.current.version + 1}, on the low side",
             )
+        self._check_epochs(new, after)
         data, old = new.read_bytes(), self.current
         if trust.read(data).digest != after.digest:
             raise NotTrusted(f"{new} changed while it was read")
@@ -80,6 +81,19 @@ class Store:
         self._use(data, after)
         self._record("replaced", old, reason=reason.strip())
         return after
+
+    def _check_epochs(self, new: Path, after: Trust) -> None:
+        """Refuse a file under which every bundle of a stream would be a replay."""
+        known = self.ledger.standings()
+        for name, stream in sorted(after.streams.items()):
+            state, before = known.of(name).state, self.current.streams.get(name)
+            seen = max(state.epoch if state else 0, before.epoch if before else 0)
+            if stream.epoch < seen:
+                version = max(after.version, self.current.version + 1)
+                raise NotTrusted(
+                    f"{new} gives {name} epoch {stream.epoch}, and epoch {seen} is in use here",
+                    hint=f"dray trust init --version {version} --epoch {seen + 1}, on the low side",
+                )
 
     def _use(self, data: bytes, after: Trust) -> None:
         try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bundle import options
-from bundle.errors import NotTrusted, SourceError
+from bundle.errors import NotTrusted, SourceError, UsageError
 from tests import keys
 
 if TYPE_CHECKING:
@@ -75,3 +75,15 @@ def test_it_is_trusted_when_somebody_names_it(stick: Path) -> None:
 @pytest.mark.usefixtures("stick")
 def test_a_trust_file_here_is_taken_for_a_bundle_elsewhere(tmp_path: Path) -> None:
     assert options.find_trust(None, None, [tmp_path]).keys
+
+
+def test_a_trust_file_and_a_public_key_are_told_apart(tmp_path: Path) -> None:
+    alice = keys.signer("alice")
+    (tmp_path / "alice.pub").write_text(alice.public_key.pem)
+    (tmp_path / "trust.json").write_bytes(keys.trust(alice).to_bytes())
+    with pytest.raises(UsageError, match=r"trust\.json is no public key") as caught:
+        options.find_trust(None, tmp_path / "trust.json")
+    assert "--trust" in caught.value.hint
+    with pytest.raises(UsageError, match=r"alice\.pub is no trust file") as caught:
+        options.find_trust(tmp_path / "alice.pub", None)
+    assert "--pub" in caught.value.hint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from datetime import timedelta
@@ -15,6 +16,7 @@ from bundle.media import Media
 from bundle.quorum import Role, Stream
 from bundle.unseal import unseal
 from bundler import countersign
+from bundler.chunkfile import MediumError
 from bundler.finish import finish
 from tests import keys
 from tests.bundler.world import BUNDLE, Upstream, export, lock, locked, noise, plan
@@ -189,6 +191,24 @@ def test_a_read_only_medium_is_signed_elsewhere(bundle: Path, tmp_path: Path) ->
         streams={"prod": Stream.of(("first", "second"), 2)},
     )
     assert unseal(Media.find([bundle]), rule, keys.NOW).signers.names == ("first", "second")
+
+
+def test_a_place_that_cannot_be_written_is_said_and_left_as_it_was(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = draft(bundle, tmp_path)
+    with pytest.raises(UsageError, match=r"trust\.json/a cannot be made: not a directory"):
+        countersign.add(here, signer("second"), tmp_path / "trust.json" / "a")
+
+    def full(_handle: int) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    before = sorted(bundle.rglob("*"))
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(MediumError, match="No space left on device") as caught:
+        countersign.add(here, signer("second"))
+    assert "--out DIR" in caught.value.hint
+    assert sorted(bundle.rglob("*")) == before
 
 
 def test_a_bundle_that_was_renamed_gets_no_signature(bundle: Path, tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def test_the_command_gets_the_exact_bytes_and_is_asked_for_its_public_key(
 def test_a_signature_by_another_key_or_over_other_bytes_is_never_used(
     script: Scripted, pub: Path
 ) -> None:
-    for answer in (signer("bob").sign(DATA), ALICE.sign(DATA + b" "), b"", b"\0" * 64, b"signed!"):
+    for answer in (signer("bob").sign(DATA), ALICE.sign(DATA + b" "), b"\0" * 64, b"signed!"):
         found = signcommand.signer(script.prints(answer), pub=pub)
         with pytest.raises(UsageError, match="no signature by alice's key") as caught:
             found.sign(DATA)
@@ -198,11 +198,22 @@ def test_a_command_that_has_no_public_key_says_which_option_names_it(script: Scr
         assert "--signer-pub FILE" in caught.value.hint
 
 
+def test_a_signer_that_cannot_run_or_prints_nothing_says_so(
+    script: Scripted, pub: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "releaser").write_text("#!/bin/sh\n")
+    with pytest.raises(UsageError, match="releaser is not executable") as caught:
+        Command.parse(str(tmp_path / "releaser"))
+    assert caught.value.hint == f"chmod +x {tmp_path / 'releaser'}"
+    with pytest.raises(UsageError, match="printed nothing"):
+        signcommand.signer(script.prints(b""), pub=pub).sign(DATA)
+
+
 def test_a_signer_needs_a_name_that_is_one(script: Scripted, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no name"):
         signcommand.signer(script.prints(b""))
     pub = written(tmp_path / "Not A Name.pub", ALICE.public_key)
-    with pytest.raises(UsageError, match="not a signer's name"):
+    with pytest.raises(UsageError, match="is no signer's name"):
         signcommand.signer(script.prints(b""), pub=pub)
     with pytest.raises(UsageError, match="cannot read the public key"):
         signcommand.signer(script.prints(b""), pub=tmp_path / "alice.key")

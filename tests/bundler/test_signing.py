@@ -180,8 +180,24 @@ def test_a_wrong_or_missing_passphrase_is_said_and_never_shown(tmp_path: Path) -
     with pytest.raises(UsageError, match="wrong passphrase for") as caught:
         load(pair.private, passphrase=wrong)
     assert "staple" not in f"{caught.value} {caught.value.hint} {wrong!r}"
-    with pytest.raises(UsageError, match="no passphrase"):
+    assert caught.value.hint == "it is what DRAY_KEY_PASSPHRASE holds"
+    with pytest.raises(UsageError, match=r"no passphrase for .*alice\.key"):
         load(pair.private, passphrase=NOTHING)
+
+
+def test_a_wrong_passphrase_says_where_it_came_from(tmp_path: Path) -> None:
+    named = Passphrase(environ={"DRAY_KEY_PASSPHRASE_FILE": "phrase"})
+    assert "first line of phrase" in named.wrong("alice.key").hint
+    assert NOTHING.wrong("alice.key").hint == "it was typed: try again"
+
+
+def test_a_key_file_whose_name_is_no_signers_says_so(tmp_path: Path) -> None:
+    pair = generate(tmp_path, "alice", passphrase=None)
+    path = pair.private.rename(tmp_path / "id_ecdsa")
+    with pytest.raises(UsageError, match=r"the name of .*id_ecdsa is no signer's name") as caught:
+        load(path, passphrase=NOTHING)
+    assert "rename it" in caught.value.hint
+    assert load(path, name="alice", passphrase=NOTHING)[0].name == "alice"
 
 
 def test_a_passphrase_for_an_open_key_is_not_needed(tmp_path: Path) -> None:
@@ -192,48 +208,51 @@ def test_a_passphrase_for_an_open_key_is_not_needed(tmp_path: Path) -> None:
 def test_where_a_passphrase_is_looked_for_in_which_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    option, named = tmp_path / "option", tmp_path / "named"
-    option.write_text("from option\nsecond line")
-    named.write_bytes(b"from named\r\n")
+    named = tmp_path / "named"
+    named.write_bytes(b"from named\r\nsecond line")
     both = {"DRAY_KEY_PASSPHRASE": "from value", "DRAY_KEY_PASSPHRASE_FILE": str(named)}
     only_named = {"DRAY_KEY_PASSPHRASE_FILE": str(named)}
-    assert Passphrase(option, environ=both).find() == b"from option"
-    assert Passphrase(environ=both).find() == b"from value"
-    assert Passphrase(environ=only_named, ask=lambda _twice: "asked").find() == b"from named"
+    assert Passphrase(environ=both).find("a.key") == b"from value"
+    from_file = Passphrase(environ=only_named, ask=lambda _what, _twice: "asked")
+    assert from_file.find("a.key") == b"from named"
 
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
 
-    asked: list[bool] = []
+    asked: list[tuple[str, bool]] = []
 
-    def ask(twice: bool) -> str:
-        asked.append(twice)
+    def ask(what: str, twice: bool) -> str:
+        asked.append((what, twice))
         return "asked"
 
     asking = Passphrase(environ={}, ask=ask)
     with pytest.raises(UsageError, match="no passphrase"):
-        asking.find()
+        asking.find("a.key")
     monkeypatch.setattr("sys.stdin", Terminal())
-    assert asking.find(confirm=True) == b"asked"
-    assert asked == [True]
+    assert asking.find("a.key", confirm=True) == b"asked"
+    assert asked == [("a.key", True)]
 
 
 def test_no_passphrase_for_a_new_key_names_the_way_without_one() -> None:
     with pytest.raises(UsageError) as caught:
-        NOTHING.find(confirm=True)
+        NOTHING.find("a.key", confirm=True)
     assert "--no-passphrase" in caught.value.hint
 
 
 def test_a_passphrase_file_that_cannot_be_read_is_never_empty(tmp_path: Path) -> None:
+    def found(name: str) -> bytes:
+        named = {"DRAY_KEY_PASSPHRASE_FILE": str(tmp_path / name)}
+        return Passphrase(environ=named).find("a.key")
+
     with pytest.raises(UsageError, match="passphrase file"):
-        Passphrase(tmp_path / "missing", environ={}).find()
+        found("missing")
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match="not UTF-8"):
-        Passphrase(tmp_path / "binary", environ={}).find()
-    (tmp_path / "empty").write_bytes(b"\n")
-    with pytest.raises(UsageError, match="no passphrase"):
-        Passphrase(tmp_path / "empty", environ={}).find()
+        found("binary")
+    (tmp_path / "empty").write_bytes(b"\nsecret")
+    with pytest.raises(UsageError, match=r"first line of the passphrase file .*empty is empty"):
+        found("empty")
 
 
 def test_a_key_that_others_may_read_brings_a_warning(tmp_path: Path) -> None:

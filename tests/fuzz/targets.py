@@ -24,6 +24,7 @@ from bundle.kit import document
 from bundle.manifest import Manifest
 from bundle.media import Media
 from bundle.reader import Reader
+from bundle.secretfile import Passphrase
 from bundle.verify import verify
 from bundler import cosignkey, lock, oci, spec
 from bundler.adopt import files as adopted
@@ -127,7 +128,8 @@ def cosign_key(data: bytes) -> None:
     """The body of a key file of cosign: what opens is what the seed holds, and nothing else."""
     label = "ENCRYPTED SIGSTORE PRIVATE KEY"
     pem = f"-----BEGIN {label}-----\n{encodebytes(data).decode()}-----END {label}-----\n"
-    assert cosignkey.open_key(HERE, pem.encode(), lambda: b"secret") == b"hello"
+    phrase = Passphrase(environ={"DRAY_KEY_PASSPHRASE": "secret"})
+    assert cosignkey.open_key(HERE, pem.encode(), phrase) == b"hello"
 
 
 def memory(data: bytes) -> None:

@@ -62,7 +62,7 @@ def test_the_passphrase_has_variables_of_its_own(tmp_path: Path, given: str, mes
     made = pair(tmp_path, b"correct horse")
     with pytest.raises(UsageError, match=message) as caught:
         decryptkey.load(made.private, TRUST, passphrase=phrase(given))
-    assert "DRAY_DECRYPT_PASSPHRASE_FILE" in caught.value.hint
+    assert "DRAY_DECRYPT_PASSPHRASE" in caught.value.hint
 
 
 def test_other_kinds_of_keys_are_refused(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ MEMORY = (
     Sabotage("importer/trust/store.py", "which is not what you expect", tests=_ON),
     Sabotage("importer/trust/store.py", "hex digits at least", tests=_ON),
     Sabotage("importer/trust/store.py", "--reason is empty", tests=_ON),
-    Sabotage("importer/trust/store.py", 'on the low side"', tests=_ON),
+    Sabotage("importer/trust/store.py", "is version {after.version}, and version", tests=_ON),
+    Sabotage("importer/trust/store.py", "is in use here", tests=_ON),
     Sabotage("importer/trust/store.py", "accepted[-1].trust.check_current(now)", "pass", tests=_ON),
 )

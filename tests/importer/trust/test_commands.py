@@ -226,7 +226,9 @@ def test_a_version_that_has_expired_is_not_taken_into_use(
 
 def test_a_folder_without_a_version_is_said(desk: Desk, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert "no version of a trust file" in desk.on_high("apply", tmp_path / "empty", code=2).err
+    answer = desk.on_high("apply", tmp_path / "empty", code=2)
+    assert "no signed version of a trust file" in answer.err
+    assert "dray trust replace" in answer.err
 
 
 def test_an_older_trust_file_is_refused_after_a_newer_was_applied(desk: Desk) -> None:
@@ -296,6 +298,20 @@ def test_a_replacement_has_a_higher_version(desk: Desk) -> None:
     answer = desk.on_high(*replacing(desk.low / "trust.json"), code=5)
     assert "is version 1, and version 1 is in use" in answer.err
     assert "dray trust init --version 2" in answer.err
+
+
+def test_a_replacement_that_would_make_every_bundle_a_replay_is_refused(desk: Desk) -> None:
+    desk.next("epoch", "prod")
+    desk.sign("alice", "bob")
+    desk.on_high("apply", desk.low)
+    words = ("--key", "bob.pub", "--stream", "prod", "--version", "3")
+    desk.next("init", "low.json", *words)
+    answer = desk.on_high(*replacing(desk.low / "low.json"), code=5)
+    assert "gives prod epoch 0, and epoch 1 is in use here" in answer.err
+    assert "dray trust init --version 3 --epoch 2" in answer.err
+    desk.next("init", "new.json", *words, "--epoch", "2")
+    desk.on_high(*replacing(desk.low / "new.json"))
+    assert desk.current().streams["prod"].epoch == 2
 
 
 def test_a_medium_says_that_it_carries_a_newer_version(desk: Desk, tmp_path: Path) -> None:
