@@ -94,17 +94,9 @@ class Judge:
             return Check(
                 SEVERITY, SKIPPED, f"no report, and none is asked for of any {artifact.kind}"
             )
-        found = _merged([finding for one in usable for finding in one.report.findings])
-        excused: list[Excused] = []
-        refused: list[str] = []
-        for finding in found:
-            if not self._exceeds(finding, limit):
-                continue
-            excuse, note = self._excuse(artifact, finding)
-            if excuse:
-                excused.append(excuse)
-            else:
-                refused.append(f"{finding}, says {finding.source}{note}")
+        findings = [finding for one in usable for finding in one.report.findings]
+        refused, excused = self._sorted_out(artifact, findings, limit)
+        found = {_key(finding) for finding in findings}
         names = tuple(dict.fromkeys(one.report.name for one in usable))
         said = (
             f"{len(found)} found, {len(refused)} above {limit.severity}" if usable else "no report"
@@ -113,6 +105,27 @@ class Judge:
         all_faults = (*faults, *refused)
         result = FAIL if all_faults else PASS
         return Check(SEVERITY, result, said, all_faults, tuple(excused), names)
+
+    def _sorted_out(
+        self, artifact: Artifact, findings: Sequence[Finding], limit: Limit
+    ) -> tuple[list[str], list[Excused]]:
+        """Return what is said of findings that are refused, and those that are let through.
+
+        Each report's word is judged by itself: one that gives a finding no severity, no version
+        that mends it, or another name that is allowed, takes nothing from what another one says.
+        """
+        refused: dict[_Key, str] = {}
+        excused: dict[_Key, Excused] = {}
+        for finding in sorted(dict.fromkeys(findings), key=_worst_first):
+            if not self._exceeds(finding, limit):
+                continue
+            excuse, note = self._excuse(artifact, finding)
+            if excuse:
+                excused.setdefault(_key(finding), excuse)
+            else:
+                refused.setdefault(_key(finding), f"{finding}, says {finding.source}{note}")
+        let = [excuse for key, excuse in excused.items() if key not in refused]
+        return list(refused.values()), let
 
     # -- reports ----------------------------------------------------------------------------------
 
@@ -229,14 +242,16 @@ def _covered(artifact: Artifact, one: Evidence) -> set[str]:
     return found | (set(one.report.about) & there)
 
 
-def _merged(findings: Sequence[Finding]) -> list[Finding]:
-    """Return each finding once, with the worst severity that a scanner gives it, worst first."""
-    found: dict[tuple[str, str, str], Finding] = {}
-    for one in findings:
-        key = (one.id.upper(), one.package, one.version)
-        if key not in found or _rank(one) > _rank(found[key]):
-            found[key] = one
-    return sorted(found.values(), key=lambda one: (-_rank(one), one.id, one.package))
+_Key = tuple[str, str, str]
+
+
+def _key(finding: Finding) -> _Key:
+    """Return what is the same of one finding in the reports of several scanners."""
+    return (finding.id.upper(), finding.package, finding.version)
+
+
+def _worst_first(finding: Finding) -> tuple[int, str, str]:
+    return (-_rank(finding), finding.id, finding.package)
 
 
 def _rank(finding: Finding) -> int:

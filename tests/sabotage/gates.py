@@ -59,6 +59,13 @@ GATES = (
     Sabotage("bundle/gate/judge.py", "if self.now < entry.until:", "if True:", tests=_JUDGE),
     Sabotage(
         "bundle/gate/judge.py",
+        "sorted(dict.fromkeys(findings), key=_worst_first)",
+        "sorted({_key(one): one for one in findings}.values(), key=_worst_first)",
+        tests=_JUDGE,
+    ),
+    Sabotage("bundle/gate/judge.py", "if key not in refused]", "]", tests=_JUDGE),
+    Sabotage(
+        "bundle/gate/judge.py",
         'if root in one.subjects and (len(there) == 1 or one.report.form == "harbor"):',
         "if root in one.subjects:",
         tests=_JUDGE,

@@ -141,6 +141,29 @@ def test_of_two_scanners_the_worse_severity_counts() -> None:
         assert made.severity(IMAGE, order).summary == "1 found, 1 above medium"
 
 
+@pytest.mark.parametrize(
+    ("text", "weaker"),
+    [
+        ("max-severity: medium\nunknown-severity: low", {"severity": "unknown"}),
+        ("max-severity: [{severity: low, fixable-only: true}]", {"fixed": ""}),
+        (ALLOWED, {"aliases": ("CVE-2026-1",)}),
+    ],
+    ids=["no severity", "nothing that mends it", "a name that is allowed"],
+)
+def test_a_second_report_takes_nothing_from_what_the_first_one_says(
+    text: str, weaker: dict[str, object]
+) -> None:
+    strict = evidence(IMAGE, HIGH)
+    (finding,) = strict.report.findings
+    second = replace(finding, **{"severity": "critical"} | weaker)  # type: ignore[arg-type]
+    weak = replace(strict, report=replace(strict.report, findings=(second,)))
+    assert judge(text).severity(IMAGE, [weak]).result == PASS
+    for both in ([strict, weak], [weak, strict]):
+        found = judge(text).severity(IMAGE, both)
+        assert found.faults == ("CVE-2026-2 high openssl 3.0.1 (fixed in 3.0.2), says trivy",)
+        assert not found.excused
+
+
 def test_what_is_allowed_passes_until_its_day_has_ended_and_then_counts_again() -> None:
     found = verdict(ALLOWED, CRITICAL)
     assert found.result == PASS
