@@ -85,6 +85,10 @@ class Trust:
             raise self._unsigned(ignored)
         return Verified(frozenset(names), ignored)
 
+    def root_signers(self, data: bytes, signature_files: Mapping[str, bytes]) -> frozenset[str]:
+        """Return the root keys among those whose signatures verify; see :meth:`verified_by`."""
+        return self.verified_by(data, signature_files).names & {*self.root.keys}
+
     def _signer(self, data: bytes, sha256: bytes, content: bytes) -> str:
         try:
             parsed = signature.parse_sigstore(content, what="it")

@@ -47,10 +47,15 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A version that follows from the one in use."""
+    """A version that follows from the one in use.
+
+    ``signers`` are the root keys, of it and of the one before, whose signatures were verified: a
+    chain may hold others, by whatever names.
+    """
 
     trust: Trust
     version: Version
+    signers: tuple[str, ...]
 
 
 def file_name(number: int) -> str:
@@ -76,13 +81,15 @@ def walk(current: Trust, versions: Iterable[Version]) -> list[Accepted]:
                 hint="versions go one by one: bring the ones between too",
             )
         named = {f"{name}.sigstore.json": data for name, data in version.signatures.items()}
+        before = current
         try:
-            current = trust.accept_next(current, version.data, named)
+            current = trust.accept_next(before, version.data, named)
         except NotTrusted as error:
             message = f"trust file version {wanted} is not accepted: {error.message}"
             hint = error.hint.replace("dray sign DIR", "dray trust sign")
             raise NotTrusted(message, hint=hint or "bring it again from the low side") from None
-        found.append(Accepted(current, version))
+        roots = (one.root_signers(version.data, named) for one in (before, current))
+        found.append(Accepted(current, version, tuple(sorted(frozenset().union(*roots)))))
     return found
 
 

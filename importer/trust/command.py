@@ -82,7 +82,7 @@ def apply(places: tuple[Path, ...], path: Path | None, *, as_json: bool) -> None
         say(f"{store.path} is version {before.version}, and nothing newer is there")
         return
     for one in accepted:
-        say(f"version {one.trust.version}, signed by {', '.join(sorted(one.version.signatures))}")
+        say(f"version {one.trust.version}, signed by {', '.join(one.signers)}")
     for line in changes(before, store.current):
         say(line)
     say(f"{store.path} is version {store.current.version} now")

@@ -57,7 +57,7 @@ class Store:
         for one in accepted:
             self._keep(one.version)
         self._use(accepted[-1].version.data, accepted[-1].trust)
-        signers = sorted({name for one in accepted for name in one.version.signatures})
+        signers = sorted({name for one in accepted for name in one.signers})
         self._record("applied", old, signers=signers)
         return accepted
 

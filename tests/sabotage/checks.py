@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.sabotage.edit import Sabotage
 from tests.sabotage.gates import GATES
 from tests.sabotage.harbor import HARBOR
+from tests.sabotage.highside import HIGH_SIDE
 from tests.sabotage.memory import MEMORY
 from tests.sabotage.objectstores import OBJECT_STORES
 from tests.sabotage.receipts import DELTAS, RECEIPTS
@@ -383,6 +384,7 @@ CHECKS = (
     *DELTAS,
     *GATES,
     *HARBOR,
+    *HIGH_SIDE,
     *ENCRYPTION,
     *GEOMETRY,
     *BYTES,

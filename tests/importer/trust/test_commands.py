@@ -105,6 +105,16 @@ def test_keys_for_receipts_stand_apart_from_those_that_sign(desk: Desk) -> None:
     assert desk.current().receipts.sites == {"tokyo-2": "tokyo"}
 
 
+def test_only_who_signed_is_named_whatever_a_medium_calls_its_files(desk: Desk) -> None:
+    desk.next("renew")
+    desk.sign("alice", "bob")
+    signed = desk.low / f"{file_name(2)}.alice.sigstore.json"
+    for name in ("carol", "the-minister"):
+        shutil.copy(signed, signed.with_name(f"{file_name(2)}.{name}.sigstore.json"))
+    assert "version 2, signed by alice, bob\n" in desk.on_high("apply", desk.low).out
+    assert Ledger.open().chain.entries[-1].body["signers"] == ["alice", "bob"]
+
+
 def test_people_sign_on_their_own_machines(desk: Desk, tmp_path: Path) -> None:
     desk.next("renew")
     desk.sign("alice")
