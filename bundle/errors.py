@@ -19,12 +19,20 @@ to do next. Both are shown to people as they are: nobody puts a secret or a sign
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 EXIT_CODES = """\
 Exit codes: 0 ok · 1 unexpected · 2 usage or bad spec · 3 verification failed ·
 4 media incomplete · 5 not trusted (signature, expiry, replay) · 6 source or target
 failed · 7 gate refused · 8 partly done, run again."""
+
+
+def listed(message: str, rows: Iterable[str]) -> str:
+    """Return a message with rows below it, each one line whatever foreign text is in it."""
+    return "\n".join([message, *(row.replace("\n", "\\n") for row in rows)])
 
 
 class DrayError(Exception):

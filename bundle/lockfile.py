@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from bundle.errors import UsageError
@@ -28,8 +28,9 @@ def held(folder: Path, *, name: str = NAME, wait: bool = False) -> Iterator[None
     path = folder / name
     handle = _locked(path, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     try:
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()} {os.uname().nodename}\n".encode(), 0)
+        with suppress(OSError):  # a full disk: the lock holds, and only nobody can say whose it is
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{os.getpid()} {os.uname().nodename}\n".encode(), 0)
         yield
     finally:
         # Removed while it is held: whoever waits finds that its file is another one by now.

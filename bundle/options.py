@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+import stat
 import sys
 import threading
 from contextlib import contextmanager
@@ -93,17 +95,21 @@ def _fips(function: F) -> F:
 
 
 def say(text: str = "") -> None:
-    """Print a line of a result for people."""
-    click.echo(shown(text))
+    """Print a line of a result for people, which stays one line whatever is named in it."""
+    click.echo(shown(text.replace("\n", "\\n")))
 
 
 def shown(text: str) -> str:
-    """Return ``text`` for a terminal: names on a medium must not move its cursor, nor hide."""
+    """Return ``text`` for a terminal: names on a medium must not move its cursor, nor hide.
+
+    Lines behind the first are indented, as dray's own are: none of them looks like a new message.
+    """
     if text.isprintable():
         return text
-    return "".join(
+    plain = "".join(
         letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1] for letter in text
     )
+    return re.sub(r"\n(?!  )(?=.)", "\n  ", plain)
 
 
 def warn(text: str) -> None:
@@ -126,8 +132,13 @@ def emit(document: dict[str, Any]) -> None:
     """Print the one JSON object of a command."""
     _Output.is_json_printed = True
     text = json.dumps(document, indent=2, ensure_ascii=False)
-    # Names of files need not be UTF-8; what is left of them here are lone surrogates.
-    click.echo(text.encode("utf-8", "backslashreplace").decode("utf-8"))
+    # It may be looked at on a terminal too. Outside of strings there is nothing but ASCII.
+    click.echo("".join(map(_spelt, text)) if not text.isascii() or "\x7f" in text else text)
+
+
+def _spelt(letter: str) -> str:
+    """Return a letter of a JSON text as it is, or escaped where a terminal would act on it."""
+    return letter if letter.isprintable() or letter == "\n" else json.dumps(letter)[1:-1]
 
 
 def fail(error: DrayError, *, as_json: bool) -> NoReturn:
@@ -187,16 +198,45 @@ def trust_options(function: F) -> F:
     return trust(key(function))
 
 
-def _refuse_of_medium(place: Path, media: Iterable[Path]) -> None:
-    """Refuse a trust file above the bundle, on a file system that is not the home's."""
-    above, device = place.resolve().parent, _device(place)
+PLANTED = "planted-trust"
+"""The ``case`` of a trust file that lies where anybody may have put it."""
+_ANOTHER_WAY = "take the trust file from the low side by another way; or name it with --trust"
+
+
+def _refuse_of_medium(place: Path, media: Iterable[Path], named: Iterable[Path]) -> None:
+    """Refuse a trust file that came with the bundle: in a folder that was named, or above it.
+
+    Above it counts on a file system that is not the home's: elsewhere people work so.
+    """
+    # Where it lies and where its name lies: on a medium, one may be a link to the other.
+    above, home = {place.absolute().parent.resolve(), place.resolve().parent}, _device(Path.home())
+    inside = any(there.is_relative_to(one.resolve()) for one in named for there in above)
     together = any(
-        folder.resolve().is_relative_to(above) and _device(folder) == device for folder in media
+        folder.resolve().is_relative_to(there) and _device(folder) == _device(there) != home
+        for folder in media
+        for there in above
     )
-    if together and device != _device(Path.home()):
+    if inside or together:
         raise NotTrusted(
             f"{place.resolve()} lies on the medium with the bundle, and vouches for nothing",
-            hint="take the trust file from the low side by another way; or name it with --trust",
+            hint=_ANOTHER_WAY,
+            case=PLANTED,
+        )
+
+
+def _refuse_of_anybody(place: Path) -> None:
+    """Refuse a trust file that anybody on this host may have written, or put there."""
+    try:
+        own, folder = place.stat(), place.resolve().parent.stat()
+    except OSError:
+        return  # reading it will say why
+    planted = folder.st_mode & stat.S_IWOTH and own.st_uid not in {0, os.geteuid()}
+    if own.st_mode & stat.S_IWOTH or planted:
+        raise NotTrusted(
+            f"{place.resolve()} may be anybody's: others can write it, or put one there",
+            hint="chmod o-w the file and its folder, once it is what it should be; or name it "
+            "with --trust",
+            case=PLANTED,
         )
 
 
@@ -207,11 +247,13 @@ def _device(path: Path) -> int:
         return -1
 
 
-def find_trust(trust: Path | None, pub: Path | None, media: Iterable[Path] = ()) -> Trust:
+def find_trust(
+    trust: Path | None, pub: Path | None, media: Iterable[Path] = (), named: Iterable[Path] = ()
+) -> Trust:
     """Return whose signatures count; nothing that lies on the medium is asked unless it is named.
 
-    ``media`` are the bundle's folders: a ``trust.json`` that nobody named and that came with them
-    would vouch for whoever wrote the medium.
+    ``media`` are the bundle's folders, ``named`` those of the command line: a ``trust.json`` that
+    nobody named and that came with them would vouch for whoever wrote the medium.
     """
     from bundle import trust as trusts
 
@@ -225,19 +267,18 @@ def find_trust(trust: Path | None, pub: Path | None, media: Iterable[Path] = ())
         if data.lstrip().startswith(b"{"):
             raise UsageError(f"{pub} is no public key", hint="a trust file: name it with --trust")
         return trusts.single_key(data, name=pub.stem, what=str(pub))
-    place = trust_place(trust)
-    if not trust:
-        _refuse_of_medium(place, media)
-    return trusts.load(place)
+    return trusts.load(trust_place(trust, media, named))
 
 
-def trust_place(trust: Path | None) -> Path:
+def trust_place(trust: Path | None, media: Iterable[Path] = (), named: Iterable[Path] = ()) -> Path:
     """Return the trust file that was named, or the first of those that are looked for."""
     if trust:
         return trust
     home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "dray/trust.json"
     for place in (Path("trust.json"), home):
         if place.is_file():
+            _refuse_of_medium(place, media, () if place is home else named)
+            _refuse_of_anybody(place)
             return place
     raise NotTrusted(
         "no trust file: nobody's signature would count",
@@ -248,8 +289,6 @@ def trust_place(trust: Path | None) -> Path:
 
 def size(text: str, presets: dict[str, int] | None = None) -> int:
     """Return bytes for ``4GB``, ``4GiB``, ``4000000000`` or a preset's name."""
-    import re
-
     if presets and text.lower() in presets:
         return presets[text.lower()]
     match = re.fullmatch(r"([0-9]{1,15})(?:\.([0-9]{1,3}))?\s*([kKMGT]?)(i?)(B?)", text.strip())

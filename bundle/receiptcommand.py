@@ -63,7 +63,7 @@ def verify(
     from bundle.errors import DrayError  # noqa: PLC0415  (not for --help)
     from bundle.receipt import unseal  # noqa: PLC0415
 
-    keys = read_keys(pubs) or _trusted(trust)
+    keys = read_keys(pubs) or _trusted(trust, files)
     rows: list[dict[str, Any]] = []
     failure: DrayError | None = None
     for path in files:
@@ -106,7 +106,7 @@ def show(
     """Print what each FILE says; without --pub or --trust it is a claim that nothing proves."""
     from bundle.receipt import unproved, unseal  # noqa: PLC0415  (not for --help)
 
-    keys = read_keys(pubs) or (_trusted(trust) if trust else {})
+    keys = read_keys(pubs) or (_trusted(trust, files) if trust else {})
     found = []
     for path in files:
         data, what = read_file(path), str(path)
@@ -206,15 +206,17 @@ def read_keys(paths: tuple[Path, ...]) -> dict[str, PublicKey]:
     return found
 
 
-def _trusted(place: Path | None) -> Mapping[str, PublicKey]:
-    """Return the keys for receipts of the trust file."""
+def _trusted(place: Path | None, files: tuple[Path, ...]) -> Mapping[str, PublicKey]:
+    """Return the keys for receipts of the trust file, which came another way than ``files``."""
     from bundle import instant, trust  # noqa: PLC0415  (not for --help)
     from bundle.errors import NotTrusted, UsageError  # noqa: PLC0415
-    from bundle.options import trust_place  # noqa: PLC0415
+    from bundle.options import PLANTED, trust_place  # noqa: PLC0415
 
     try:
-        found = trust.load(trust_place(place))
-    except NotTrusted:
+        found = trust.load(trust_place(place, [path.parent for path in files]))
+    except NotTrusted as error:
+        if error.case == PLANTED:
+            raise
         hint = "--pub receipt.pub: dray receipt keygen made it; or a trust file that names it"
         raise UsageError("no key to verify with", hint=hint) from None
     found.check_current(instant.now())

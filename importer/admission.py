@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bundle import instant, state
 from bundle.digest import Digest
 from bundle.errors import DrayError, NotTrusted
+from importer import clock
 from importer.ledger import entry as kinds
 from importer.ledger import mirror
 from importer.ledger.mirror import Mirrors
@@ -62,8 +63,10 @@ class Admission:
 
         Raises :class:`NotTrusted` with the rule in ``case``.
         """
-        manifest, over = self.sealed.manifest, self.overrides
-        if state.check_expiry(manifest.expires, instant.now(), allow=over.expired):
+        manifest, over, now = self.sealed.manifest, self.overrides, instant.now()
+        if clock.check(self.ledger, now, allow=over.expired, way="--allow-expired REASON"):
+            self.used[clock.BEHIND] = over.expired
+        if state.check_expiry(manifest.expires, now, allow=over.expired):
             self.used[state.EXPIRED] = over.expired
         known = self.ledger.standings().of(manifest.stream)
         self._check_trust()
@@ -95,6 +98,7 @@ class Admission:
         before = len(self.ledger.chain.entries)
         self.ledger.refresh()
         if len(self.ledger.chain.entries) > before:
+            self._check_trust()
             self._compare(self.ledger.standings().of(self.sealed.manifest.stream).state)
 
     def _compare(self, known: state.State | None, claim: mirror.Claim | None = None) -> str:
@@ -114,19 +118,33 @@ class Admission:
         return verdict
 
     def _check_trust(self) -> None:
-        """Refuse an older trust file than this host has used: it may hold keys revoked since."""
+        """Refuse another trust file than this host has used, unless it was applied or replaced.
+
+        An older one may hold keys revoked since; any other one may be anybody's.
+        """
         trust, stream = self.sealed.trust, self.sealed.manifest.stream
         seen = self.ledger.standings().of(stream).trust
-        if trust.digest is None or seen is None or trust.version >= seen.version:
+        if trust.digest is None or seen is None or trust.digest == seen.digest:
             return
-        if not self.overrides.rollback:
+        is_old = trust.version < seen.version
+        rule = "old-trust" if is_old else "other-trust"
+        if self.overrides.rollback:
+            self.used[rule] = self.overrides.rollback
+            return
+        if is_old:
             raise NotTrusted(
                 f"the trust file has version {trust.version}, and version {seen.version} was "
                 f"used here for {stream}",
                 hint="use the newest trust file; or: --allow-rollback REASON",
-                case="old-trust",
+                case=rule,
             )
-        self.used["old-trust"] = self.overrides.rollback
+        raise NotTrusted(
+            f"the trust file (version {trust.version}) is another one than was used here for "
+            f"{stream} (version {seen.version}), and nobody has applied it",
+            hint="put the one before it back, then: dray trust apply PLACE, or dray trust replace; "
+            "or, if it is right as it is: --allow-rollback REASON",
+            case=rule,
+        )
 
     # -- the record -------------------------------------------------------------------------------
 
@@ -192,11 +210,6 @@ class Admission:
         seen = self.ledger.standings().of(stream).trust
         if trust.digest is None or (seen and seen.digest == trust.digest):
             return
-        if seen and seen.version == trust.version:
-            self.warn(
-                f"this trust file is another one than was used for {stream} before, under the "
-                f"same version {trust.version}: changes take a new version, dray trust"
-            )
         body = {"change": "used", "version": trust.version, "trust": str(trust.digest)}
         self.ledger.append(kinds.TRUST, stream=stream, **body)
 

@@ -30,7 +30,7 @@ def unsealed(
     from importer.trust.notice import newer
 
     media = Media.find(folders)
-    trusted = find_trust(trust, pub, media.folders)
+    trusted = find_trust(trust, pub, media.folders, folders)
     if told := newer(media, trusted):
         warn(told)
     return media, unseal(media, trusted, instant.now()), trusted

@@ -57,10 +57,13 @@ def override_options(function: Callable[..., None]) -> Any:
         "--allow-rollback",
         default="",
         metavar="REASON",
-        help="Accept a bundle that is older than the last one.",
+        help="Accept a bundle older than the last one, or a trust file that nobody applied.",
     )
     expired = option(
-        "--allow-expired", default="", metavar="REASON", help="Accept an expired bundle."
+        "--allow-expired",
+        default="",
+        metavar="REASON",
+        help="Accept an expired bundle, or a clock that is behind this host's ledger.",
     )
     return rollback(expired(with_reasons))
 

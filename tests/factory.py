@@ -47,6 +47,8 @@ SIGNER = "dray"
 SECOND = "second"
 STRANGER = "stranger"
 YEAR = timedelta(days=365)
+_EXPIRES = instant.now() + YEAR
+"""When trust files expire: of the same signers all have the same bytes, as one that is copied."""
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -173,9 +175,7 @@ def trust_file(path: Path, *signers: str, threshold: int = 1) -> Path:
     """Write a trust file in which ``signers`` may sign for the stream."""
     names = signers or (SIGNER,)
     stream = Stream.of(names, threshold)
-    made = keys.trust(
-        *map(keys.signer, names), streams={STREAM: stream}, expires=instant.now() + YEAR
-    )
+    made = keys.trust(*map(keys.signer, names), streams={STREAM: stream}, expires=_EXPIRES)
     path.write_bytes(made.to_bytes())
     return path
 

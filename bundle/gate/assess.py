@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bundle import strictyaml
-from bundle.errors import GateRefused
+from bundle.errors import GateRefused, listed
 from bundle.gate import carried, documents, vex
 from bundle.gate.documents import VEX
 from bundle.gate.foreign import LIMIT, Unreadable
@@ -139,7 +139,7 @@ def refusal(assessments: Sequence[Assessment], where: str) -> GateRefused | None
                 rows.append(f"    {check.gate}: and {more} more: --json has all")
     message = f"{len(failed)} of {counted(len(assessments), 'artifact')} do not pass {where}:"
     return GateRefused(
-        "\n".join([message, *rows]),
+        listed(message, rows),
         hint="wait for a mended version; or let a finding through in the policy, with a reason and"
         " a day (allow:), or by the publisher's word (vex:)",
     )

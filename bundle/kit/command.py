@@ -64,7 +64,7 @@ def verify(
     from bundle.kit import check, versions  # noqa: PLC0415
 
     places = check.find(folders)
-    trusted = find_trust(trust, pub, places)
+    trusted = find_trust(trust, pub, places, folders)
     rows: list[dict[str, Any]] = []
     failure: DrayError | None = None
     for place in places:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bundle import strictyaml
-from bundle.errors import GateRefused, NotTrusted, UsageError
+from bundle.errors import GateRefused, NotTrusted, UsageError, listed
 from bundle.progress import counted
 from bundle.signature import MAX_PEM
 from bundle.upstream.find import Signing, signings
@@ -134,7 +134,7 @@ def refusal(verdicts: Sequence[Verdict], where: str) -> GateRefused | None:
         rows += [f"    {fault}" for fault in verdict.faults]
     message = f"{len(failed)} of {counted(asked, 'artifact')} are not signed as {where} requires:"
     return GateRefused(
-        "\n".join([message, *rows]),
+        listed(message, rows),
         hint="take what is not signed out, or out of require-signature; "
         "for another key ask the publisher, by another way, which one is theirs",
     )

@@ -111,7 +111,8 @@ def _show(found: list[Setup], *, as_json: bool) -> None:
         emit({"targets": [one.to_dict() for one in found]})
         return
     for one in found:
-        say(one.script())
+        for line in one.script().split("\n"):
+            say(line)
 
 
 def _harbors(target: str) -> list[Destination]:

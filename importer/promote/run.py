@@ -14,6 +14,7 @@ from bundle.lockfile import held
 from bundle.options import warn
 from bundle.progress import bar
 from bundle.state import default_folder
+from importer import clock
 from importer.ledger import mirror
 from importer.promote import places as placing
 from importer.promote.copying import Copying
@@ -59,7 +60,9 @@ class Run:
         artifacts = [one.artifact for one in entries]
         copying = Copying(self.places, artifacts)
         self.notes = copying.look()
-        keeper = Gatekeeper(self.policy, self.places, instant.now(), self.scanning)
+        now = instant.now()
+        clock.check(self.record.ledger, now)
+        keeper = Gatekeeper(self.policy, self.places, now, self.scanning)
         self.record.assessments = keeper.run(artifacts)
         self.record.idle = keeper.idle(artifacts)
         self.notes = (*self.notes, *keeper.notes)

@@ -67,7 +67,7 @@ def repair(
     from importer.repair.run import Repair  # noqa: PLC0415
 
     media = _with_new(Media.find(folders), folders, (*new, *((out,) if out else ())))
-    trusted = find_trust(trust, pub, media.folders)
+    trusted = find_trust(trust, pub, media.folders, folders)
     copies, signatures = readable(media)
     found = opened(media, trusted, copies, signatures)
     signers = found.require(trusted, instant.now())

@@ -63,7 +63,7 @@ def apply(places: tuple[Path, ...], path: Path | None, *, as_json: bool) -> None
     from bundle.trustdiff import changes
     from importer.trust.store import Store
 
-    store = Store.open(trust_place(path))
+    store = Store.open(trust_place(path, places, places))
     versions = trustplace.versions(places)
     if not versions:
         where = ", ".join(str(place) for place in places)

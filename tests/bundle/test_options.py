@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -12,15 +13,11 @@ from bundle import options
 from bundle.errors import NotTrusted, SourceError, UsageError
 from tests import keys
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
         ("models/é/模型.bin", "models/é/模型.bin"),
-        ("two\nlines", "two\nlines"),
         ("\x1b[2Jgone", r"\x1b[2Jgone"),
         ("back\rover", r"back\rover"),
         ("\x9b2J", r"\x9b2J"),
@@ -31,16 +28,40 @@ if TYPE_CHECKING:
 def test_names_do_not_move_the_cursor(
     text: str, shown: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    out, err = printed(text, capsys)
+    assert out == f"{shown}\n"
+    assert err == (
+        f"dray: warning: {shown}\ndray: error (low side): {shown}\ndray: hint: {shown}\n"
+    )
+
+
+def test_a_name_of_two_lines_cannot_pass_for_a_line_of_ours(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out, err = printed("a\ndray: verified\n  b\n\nc", capsys)
+    assert out == "a\\ndray: verified\\n  b\\n\\nc\n"
+    two = "a\n  dray: verified\n  b\n\n  c"
+    assert err == f"dray: warning: {two}\ndray: error (low side): {two}\ndray: hint: {two}\n"
+
+
+def printed(text: str, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
     options.say(text)
     options.warn(text)
     with pytest.raises(SystemExit) as end:
         options.fail(SourceError(text, hint=text), as_json=False)
     assert end.value.code == 6
-    out, err = capsys.readouterr()
-    assert out == f"{shown}\n"
-    assert err == (
-        f"dray: warning: {shown}\ndray: error (low side): {shown}\ndray: hint: {shown}\n"
-    )
+    return tuple(capsys.readouterr())  # type: ignore[return-value]  # (two texts)
+
+
+def test_json_that_is_looked_at_on_a_terminal_does_not_move_the_cursor_either(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    document = {"\x9bname": "\u202egnp.exe \x7f\x1b[2J \u2028 \U000e0001 é 模型\n"}
+    options.emit(document)
+    out, _err = capsys.readouterr()
+    assert json.loads(out) == document
+    assert out.replace("\n", "").isprintable()
+    assert "é 模型" in out
 
 
 def test_a_name_that_is_not_utf8_is_still_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -87,3 +108,40 @@ def test_a_trust_file_and_a_public_key_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"alice\.pub is no trust file") as caught:
         options.find_trust(tmp_path / "alice.pub", None)
     assert "--pub" in caught.value.hint
+
+
+def test_nor_is_one_that_was_copied_with_the_bundle_to_this_disk(stick: Path) -> None:
+    copied = stick.parent / "copied"
+    shutil.copytree(stick, copied)
+    os.chdir(copied)
+    for named in (copied, Path(), Path("../copied")):
+        with pytest.raises(NotTrusted, match="lies on the medium with the bundle"):
+            options.find_trust(None, None, [copied / "prod-000001"], [named])
+    assert options.find_trust(None, None, [copied / "prod-000001"], [Path("prod-000001")]).keys
+
+
+def test_nor_is_one_that_a_link_on_the_medium_leads_to(stick: Path) -> None:
+    (stick / "deeper").mkdir()
+    (stick / "trust.json").rename(stick / "deeper/trust.json")
+    (stick / "trust.json").symlink_to("deeper/trust.json")
+    with pytest.raises(NotTrusted, match="lies on the medium with the bundle"):
+        options.find_trust(None, None, [stick / "prod-000001"])
+
+
+@pytest.mark.parametrize(("mode", "above", "owner"), [(0o666, 0o755, 0), (0o644, 0o1777, 4711)])
+def test_nor_is_one_that_anybody_may_have_put_there(
+    mode: int,
+    above: int,
+    owner: int,
+    tmp_path: Path,
+    stick: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (stick / "trust.json").chmod(mode)
+    stick.chmod(above)
+    monkeypatch.setattr(os, "geteuid", lambda: owner)
+    if owner and not os.getuid():
+        os.chown(stick / "trust.json", 815, 815)
+    with pytest.raises(NotTrusted, match="may be anybody's"):
+        options.find_trust(None, None, [tmp_path])
+    assert options.find_trust(stick / "trust.json", None, [tmp_path]).keys

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import pytest
 
 from bundle import instant
 from bundle.digest import Digest
+from bundle.errors import NotTrusted
 from bundle.state import State, StateFolder, default_folder
+from importer import opening
+from importer.admission import Overrides
 from importer.ledger import entry
 from importer.ledger.book import Ledger
 from tests import factory
@@ -71,6 +76,17 @@ def used_trust(version: int) -> Tell:
     digest = str(Digest.of(b"another trust file"))
     mark = {"version": version, "trust": digest, "stream": factory.STREAM}
     return lambda _bundle: Ledger.open().append("trust", change="used", **mark)
+
+
+def clock_was_ahead(days: float) -> Tell:
+    """Have this host's ledger written to by a clock that was so many days ahead of now's."""
+    then = instant.now() + timedelta(days=days)
+
+    def tell(_bundle: Bundle) -> None:
+        with mock.patch.object(instant, "now", lambda: then):
+            imported(5)
+
+    return tell
 
 
 def expires(when: str) -> Tell:
@@ -173,6 +189,30 @@ WHEN = (
         remembered=True,
     ),
     Lie(
+        "another trust file has the version of the one that was used",
+        used_trust(1),
+        5,
+        "the trust file (version 1) is another one than was used here for prod (version 1)",
+        "dray trust apply PLACE",
+        remembered=True,
+    ),
+    Lie(
+        "a newer trust file is there that nobody has applied",
+        used_trust(0),
+        5,
+        "another one than was used here for prod (version 0), and nobody has applied it",
+        "dray trust replace",
+        remembered=True,
+    ),
+    Lie(
+        "the clock was set back",
+        clock_was_ahead(1.1),
+        5,
+        "what has expired would pass",
+        "set the clock right",
+        remembered=True,
+    ),
+    Lie(
         "an allowed replay has expired",
         both(stands_at(9), expires("2020-01-01T00:00:00Z")),
         5,
@@ -197,6 +237,8 @@ def test_a_lie_about_when_is_refused(
         (stands_at(9), "--allow-rollback"),
         (stands_at(3, epoch=1), "--allow-rollback"),
         (used_trust(2), "--allow-rollback"),
+        (used_trust(1), "--allow-rollback"),
+        (clock_was_ahead(1.1), "--allow-expired"),
         (expires("2020-01-01T00:00:00Z"), "--allow-expired"),
     ],
 )
@@ -212,3 +254,30 @@ def test_a_reason_lets_an_old_bundle_through(
     (override,) = [one for one in Ledger.open().chain.entries if one.kind == entry.OVERRIDE]
     assert override.text("reason") == "for a test"
     assert override.text("user")
+
+
+def test_a_clock_that_goes_back_by_hours_is_no_fault(tmp_path: Path) -> None:
+    bundle = factory.build(tmp_path / "desk", sequence=7)
+    clock_was_ahead(0.9)(bundle)
+    assert dray(IMPORT, "--trust", bundle.trust, bundle.folder, folder=tmp_path).code == 0
+
+
+def test_a_refusal_does_not_make_a_clock_right_and_a_reason_does(tmp_path: Path) -> None:
+    bundle = factory.build(tmp_path / "desk", sequence=7)
+    clock_was_ahead(400)(bundle)
+    asked = (IMPORT, "--trust", bundle.trust, bundle.folder)
+    assert [dray(*asked, folder=tmp_path).code for _ in range(2)] == [5, 5]
+    reason = ("--allow-expired", "it was a year ahead")
+    assert dray(*asked, *reason, folder=tmp_path).code == 0
+    assert dray(*asked, folder=tmp_path).code == 0
+
+
+def test_a_trust_file_that_another_run_applies_meanwhile_counts(tmp_path: Path) -> None:
+    bundle = factory.build(tmp_path / "desk", sequence=7)
+    _media, sealed, _trust = opening.unsealed((bundle.folder,), bundle.trust, None)
+    admission = opening.admission(sealed, Overrides())
+    admission.judge()
+    admission.confirm()
+    used_trust(2)(bundle)
+    with pytest.raises(NotTrusted, match="version 2 was used here for prod"):
+        admission.confirm()

@@ -41,7 +41,11 @@ MEMORY = (
         "pass",
         tests=_CHAIN,
     ),
-    Sabotage("importer/admission.py", "self._check_trust()\n", "pass\n"),
+    Sabotage(
+        "importer/admission.py",
+        "self._check_trust()\n        verdict",
+        "verdict",
+    ),
     Sabotage(
         "importer/admission.py", "for rule, reason in self.used.items():", "for rule, reason in ():"
     ),

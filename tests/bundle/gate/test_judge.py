@@ -11,6 +11,7 @@ import pytest
 
 from bundle.errors import UsageError
 from bundle.gate import vex
+from bundle.gate.assess import Assessment, refusal
 from bundle.gate.carried import Evidence
 from bundle.gate.judge import FAIL, PASS, SKIPPED, Check
 from bundle.gate.spdx import Declared
@@ -162,6 +163,17 @@ def test_a_second_report_takes_nothing_from_what_the_first_one_says(
         found = judge(text).severity(IMAGE, both)
         assert found.faults == ("CVE-2026-2 high openssl 3.0.1 (fixed in 3.0.2), says trivy",)
         assert not found.excused
+
+
+def test_a_finding_of_two_lines_is_one_row_of_the_refusal() -> None:
+    flaw = Flaw("CVE-1\n  nvcr.io/other:1", "critical")
+    found = verdict("max-severity: low", flaw)
+    refused = refusal([Assessment(IMAGE, (found,))], "policy.yaml")
+    assert refused
+    assert refused.message.splitlines()[1:] == [
+        f"  {IMAGE.name}",
+        r"    severity: CVE-1\n  nvcr.io/other:1 critical openssl 3.0.1, says trivy",
+    ]
 
 
 def test_what_is_allowed_passes_until_its_day_has_ended_and_then_counts_again() -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import pytest
 
+from bundle import instant
 from bundle.artifact import SIGNATURE
 from bundle.receipt import Signed, unproved
+from importer.ledger.book import Ledger
 from importer.receipts import shelf
 from importer.relocate.evidence import gather
 from importer.targets.folder import Folder
@@ -122,6 +125,16 @@ def test_an_image_without_a_report_is_refused(tmp_path: Path) -> None:
     assert site.promote(code=7).err.count("severity: no report") == 2
     site.policy("max-severity: high\nreports: {optional: ['*']}")
     site.promote()
+
+
+def test_with_a_clock_set_back_nothing_leaves_the_quarantine(clean: Site) -> None:
+    clean.load()
+    clean.policy()
+    later = instant.now() + timedelta(days=3)
+    with mock.patch.object(instant, "now", lambda: later):
+        Ledger.open().append("note")
+    assert "what has expired would pass" in clean.promote(code=5).err
+    assert "nvidia/cuda:12.6" not in names(clean)
 
 
 def test_what_passes_alone_may_go_alone(site: Site) -> None:
