@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Self
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 
 from bundle import hosts
 from bundle.digest import BLOCK
 from bundle.hosts import redact
 from bundle.http import Interrupted, Response
+from bundle.patience import TOO_SLOW, Adapter, Drawn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,7 +52,7 @@ class Wire:
         self.session.headers.clear()
         self.session.headers.update({"User-Agent": user_agent, "Accept-Encoding": "identity"})
         for scheme in ("http://", "https://"):
-            adapter = HTTPAdapter(pool_connections=32, pool_maxsize=32, pool_block=True)
+            adapter = Adapter(pool_connections=32, pool_maxsize=32, pool_block=True)
             self.session.mount(scheme, adapter)
 
     def exchange(
@@ -105,6 +105,8 @@ class Wire:
         if isinstance(fault, requests.exceptions.SSLError | urllib3.exceptions.SSLError):
             if final := self._tls_failure(fault, host):
                 return final
+        elif isinstance(fault, requests.exceptions.InvalidHeader):
+            return self._error(f"{host} answers with a header that no answer can have")
         elif isinstance(fault, ValueError):  # requests' InvalidURL and its kin are ValueErrors
             return self._unusable(url)
         reached = host in self._answered
@@ -139,6 +141,7 @@ class Answer:
         self.authorization = authorization
         self.sent = True
         self._raw = raw
+        self._drawn = Drawn(raw.raw)
         self._error = error
         self._response: Response | None = None
 
@@ -152,9 +155,12 @@ class Answer:
         """Yield the body in blocks of 1 MiB, as it is on the wire unless ``decode`` is set."""
         while True:
             try:
-                block = self._raw.raw.read(BLOCK, decode_content=decode)
+                block = self._drawn.read(BLOCK, decode=decode)
             except urllib3.exceptions.HTTPError as fault:
-                raise Interrupted(f"{redact(self.url)}: {_reason(fault)}") from None
+                reason = TOO_SLOW if self._drawn.late else _reason(fault)
+                raise Interrupted(f"{redact(self.url)}: {reason}") from None
+            if self._drawn.late:  # without a length, the end looks like any other
+                raise Interrupted(f"{redact(self.url)}: {TOO_SLOW}")
             if not block:
                 return
             yield block

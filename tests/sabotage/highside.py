@@ -6,6 +6,7 @@ from tests.sabotage.edit import Sabotage
 
 _TRUST = ("tests/importer/trust/test_commands.py",)
 _SHOWN = ("tests/bundle/test_options.py",)
+_DRIPS = ("tests/bundle/test_patience.py",)
 _WHEN = ("tests/refusals/test_sequence.py",)
 HIGH_SIDE = (
     Sabotage(
@@ -61,5 +62,14 @@ HIGH_SIDE = (
         "            self._check_trust()\n            self._compare",
         "            self._compare",
         tests=_WHEN,
+    ),
+    Sabotage("bundle/patience.py", "if late.is_set():  #", "if False:  #", tests=_DRIPS),
+    Sabotage("bundle/patience.py", "WATCH.limit(HEAD * silence, end)", "suppress()", tests=_DRIPS),
+    Sabotage("bundle/patience.py", "WATCH.limit(SLOWEST, self._end)", "suppress()", tests=_DRIPS),
+    Sabotage(
+        "bundle/wire.py",
+        "            if self._drawn.late:  #",
+        "            if False:  #",
+        tests=_DRIPS,
     ),
 )

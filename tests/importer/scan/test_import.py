@@ -111,8 +111,8 @@ def check_refused(done: Answer, *words: str) -> None:
 
 
 def test_a_finding_in_a_layer_is_named_and_nothing_is_published(make: Make) -> None:
-    bundle = make(evil_layer())
-    digest = Digest.of(evil_layer())
+    layer = evil_layer()
+    bundle, digest = make(layer), Digest.of(layer)
     done = bring(bundle)
     check_refused(done, "Dray.Test.Eicar", "opt/virus.com", "layer", digest.short, IMAGE)
     assert not visible(Path("warehouse"))
