@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from bundle import fips
 from bundle.segments import HEAD, NONCE
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Box:
 
     def seal(self, segment: Segment, data: bytes | bytearray | memoryview) -> bytes:
         """Return the segment as it stands in the file; ``data`` is of its size."""
-        nonce = secrets.token_bytes(NONCE)
+        nonce = fips.random_bytes(NONCE)
         sealed = self._aead.encrypt(nonce, data, self._about(segment))
         return segment.size.to_bytes(4, "big") + nonce + sealed
 

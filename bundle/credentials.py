@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from bundle.child import environment
 from bundle.errors import UsageError
 
 if TYPE_CHECKING:
@@ -167,6 +168,7 @@ def _ask_helper(helper: object, address: str, file: Path) -> Credentials | None:
         done = subprocess.run(  # noqa: S603  (a program that the user's configuration names)
             [program, "get"],
             input=address.encode(),
+            env=environment(),
             capture_output=True,
             timeout=HELPER_TIMEOUT,
             check=False,

@@ -8,6 +8,7 @@ is believed: both are asked for what the provider must refuse, and for what it m
 from __future__ import annotations
 
 import hashlib
+import secrets
 from typing import TYPE_CHECKING, Any
 
 from bundle.errors import UsageError
@@ -60,6 +61,19 @@ def refuse(what: str, why: str = "is not approved") -> None:
     """Raise :class:`UsageError` in FIPS mode."""
     if _Mode.is_on:
         raise UsageError(f"--fips: {what} {why}", hint="ECDSA on P-256 with SHA-256 is")
+
+
+def random_bytes(count: int) -> bytes:
+    """Return random bytes for keys, nonces and salts.
+
+    In FIPS mode they are the provider's (a generator of SP 800-90A inside the validated module),
+    else the kernel's.
+    """
+    if _Mode.is_on:
+        import ssl  # noqa: PLC0415  (slow to import)
+
+        return ssl.RAND_bytes(count)
+    return secrets.token_bytes(count)
 
 
 def _hashlib_has_it() -> bool:

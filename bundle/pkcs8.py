@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import secrets
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.ciphers import Cipher
@@ -16,6 +15,8 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.padding import PKCS7
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from bundle import fips
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -44,7 +45,7 @@ def to_pem(key: EllipticCurvePrivateKey | Ed25519PrivateKey, passphrase: bytes |
 
 
 def _encrypted(plain: bytes, passphrase: bytes) -> bytes:
-    salt, vector = secrets.token_bytes(16), secrets.token_bytes(16)
+    salt, vector = fips.random_bytes(16), fips.random_bytes(16)
     padder = PKCS7(128).padder()
     padded = padder.update(plain) + padder.finalize()
     secret = hashlib.pbkdf2_hmac("sha256", passphrase, salt, ROUNDS, 32)

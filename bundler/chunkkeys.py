@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_public_key,
 )
 
-from bundle import envelope, hpke, trust
+from bundle import envelope, fips, hpke, trust
 from bundle.durable import sync_folder
 from bundle.errors import UsageError
 from bundle.segments import HEADER, MAX_RECIPIENTS
@@ -124,7 +124,7 @@ class ChunkKeys:
         return ChunkKey(data[: envelope.KEY], data[envelope.KEY :])
 
     def _make(self, chunk: str) -> ChunkKey:
-        secret = secrets.token_bytes(envelope.KEY)
+        secret = fips.random_bytes(envelope.KEY)
         key = ChunkKey(secret, wrap(secret, chunk, self._recipients))
         path = self.folder / chunk
         partial = path.with_name(f"{chunk}.partial")

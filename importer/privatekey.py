@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from bundle import fips
 from bundle.errors import UsageError
 from bundle.secretfile import read_key
 from bundle.signature import PublicKey, kind_of
@@ -30,7 +31,11 @@ def load(
     data, warning = read_key(path, hint=wanted)
     try:
         key: object = _decrypted(path, data, passphrase)
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, InternalError):
+        if fips.is_on():
+            hint = "write it anew: openssl pkcs8 -topk8 -v2 aes-256-cbc -v2prf hmacWithSHA256"
+            message = f"--fips: {path} cannot be read with what is approved"
+            raise UsageError(message, hint=hint) from None
         message = f"{path} is not a private key that can be read"
         raise UsageError(message, hint=wanted) from None
     if not isinstance(key, EllipticCurvePrivateKey) or not isinstance(key.curve, SECP256R1):
@@ -42,6 +47,8 @@ def load(
 
 
 def _decrypted(path: Path, data: bytes, passphrase: Passphrase) -> object:
+    if b"Proc-Type: 4,ENCRYPTED" in data:
+        fips.refuse(f"{path} is encrypted with a key made by MD5, which")
     try:
         return load_pem_private_key(data, None)
     except TypeError:  # how cryptography says that the key is encrypted

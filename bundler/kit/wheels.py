@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bundle
+from bundle.child import environment
 from bundle.digest import Digest
 from bundle.errors import SourceError, UsageError
 from bundle.kit.document import Package
@@ -135,7 +136,12 @@ def _download(python: str, source: Source, needed: Sequence[str]) -> Iterator[tu
 def _pip(command: list[str], python: str) -> None:
     try:
         done = subprocess.run(  # noqa: S603  (our own interpreter, and no word of a stranger)
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE, check=False
+            command,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_PATIENCE,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise SourceError(f"pip took longer than {_PATIENCE} s", hint=_HINT) from None

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundle import instant
+from bundle.child import environment
 from bundle.errors import TargetError, UsageError
 
 if TYPE_CHECKING:
@@ -112,7 +115,7 @@ def connect(store: Store) -> Any:
     if store.ca_file:
         arguments["verify"] = store.ca_file
     try:
-        session = boto3.session.Session()
+        session = boto3.session.Session(botocore_session=_session())
         region = store.region or os.environ.get("AWS_REGION") or session.region_name or REGION
         client = session.client("s3", region_name=region, **arguments)
     except (BotoCoreError, ValueError, OSError) as error:
@@ -120,6 +123,22 @@ def connect(store: Store) -> Any:
         raise TargetError(f"s3://{store.bucket}: {reason}", hint=hint) from None
     client.meta.events.register_first("needs-retry.s3", _stay)
     return client
+
+
+def _session() -> Any:
+    """Return a session whose ``credential_process``, a program, gets no secret of dray's."""
+    from botocore.credentials import ProcessProvider  # noqa: PLC0415
+    from botocore.session import get_session  # noqa: PLC0415
+
+    made = get_session()
+    resolver = made.get_component("credential_provider")
+    own = ProcessProvider(
+        made.get_config_variable("profile") or "default",
+        lambda: made.full_config,
+        popen=partial(subprocess.Popen, env=environment()),
+    )
+    resolver.insert_before(ProcessProvider.METHOD, own)
+    return made
 
 
 def _stay(request_dict: dict[str, Any], response: Any, **_other: Any) -> None:

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bundle import fips, trust
+from bundle.box import Box
 from bundle.errors import NotTrusted, UsageError
 from bundle.quorum import Stream
 from bundle.secretfile import Passphrase
+from bundle.segments import Segment
 from bundler import signing
+from importer import decryptkey
 from tests.keys import NOW, signed, signer
 from tests.keys import trust as trust_of
 from tests.servers import fips as provider
@@ -71,8 +74,27 @@ def test_a_key_encrypted_by_way_of_md5_is_refused(tmp_path: Path) -> None:
         "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAA==\n"
         "-----END EC PRIVATE KEY-----\n"
     )
+    phrase = Passphrase(environ={"DRAY_KEY_PASSPHRASE": "x"})
     with pytest.raises(UsageError, match=r"--fips: .*a key made by MD5"):
-        signing.load(path, passphrase=Passphrase(environ={"DRAY_KEY_PASSPHRASE": "x"}))
+        signing.load(path, passphrase=phrase)
+    with pytest.raises(UsageError, match=r"--fips: .*a key made by MD5"):
+        decryptkey.load(path, trust_of(CURVE), passphrase=phrase)
+
+
+@pytest.mark.usefixtures("fips_mode")
+def test_keys_and_nonces_are_of_the_module_s_own_generator(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+
+    def draw(count: int) -> bytes:
+        drawn.append(count)
+        return bytes(count)
+
+    monkeypatch.setattr("ssl.RAND_bytes", draw)
+    assert Box(bytes(32), bytes(32)).seal(Segment(0, 4, 0, last=True), b"text")[4:16] == bytes(12)
+    assert drawn == [12]
+    fips.turn_off()
+    assert fips.random_bytes(12) != fips.random_bytes(12)
+    assert drawn == [12]
 
 
 @pytest.mark.parametrize(

@@ -54,21 +54,28 @@ def host(desk: Desk) -> Host:
     return Host(programs.require("python-fips"), desk.folder, fips.environment())
 
 
-def test_the_whole_way_with_p256(
+def test_the_whole_way_with_p256_signed_and_encrypted(
     host: Host, desk: Desk, upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DRAY_KEY_PASSPHRASE", "correct horse battery")
+    for name in ("DRAY_KEY_PASSPHRASE", "DRAY_DECRYPT_PASSPHRASE", "PHRASE"):
+        monkeypatch.setenv(name, "correct horse battery")
     for name in ("builder", "releaser"):
         host.dray("keygen", "keys", "--name", name)
+    host.dray("keygen", "keys", "--for", "encryption", "--name", "ops")
     image = upstream.multi("app", 900_000, 40_000)
     desk.lock(upstream.name("app:1.0"))
-    host.dray("export", "dray.yaml", "--to", tmp_path / "out", "--key", "keys/builder.key")
+    export = ("export", "dray.yaml", "--to", tmp_path / "out", "--key", "keys/builder.key")
+    host.dray(*export, "--encrypt-to", "keys/ops.encrypt-to")
     [folder] = (tmp_path / "out").iterdir()
+    assert list(folder.glob("*.enc"))
     host.dray("sign", folder, "--key", "keys/releaser.key", "--pub", "keys/builder.pub")
-    said = host.dray("verify", folder, "--pub", "keys/releaser.pub").out
-    assert "every byte" in said
-    to = tmp_path / "warehouse"
-    host.dray("import", folder, "--to", to, "--pub", "keys/builder.pub")
+    opens = ("--decrypt-key", "keys/ops.decrypt-key")
+    said = host.dray("verify", folder, "--pub", "keys/releaser.pub", *opens).out
+    assert "every byte," in said
+    to, agree = tmp_path / "warehouse", "openssl pkeyutl -derive -peerform DER -peerkey /dev/stdin"
+    key = "-inkey keys/ops.decrypt-key -passin env:PHRASE"
+    device = ("--decryptor", f"{agree} {key}", "--decryptor-pub", "keys/ops.encrypt-to")
+    host.dray("import", folder, "--to", to, "--pub", "keys/builder.pub", *device)
     assert (to / "oci/blobs/sha256" / image.digest.hex).is_file()
 
 

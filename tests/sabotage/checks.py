@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.sabotage.edit import Sabotage
+from tests.sabotage.encryption import ENCRYPTION
 from tests.sabotage.gates import GATES
 from tests.sabotage.harbor import HARBOR
 from tests.sabotage.highside import HIGH_SIDE
@@ -88,44 +89,6 @@ SIGNATURES = (
     Sabotage("bundle/state.py", "raise _replay(state, epoch, sequence)"),
     Sabotage("bundle/state.py", "the bundle expired on"),
     Sabotage("bundle/options.py", "lies on the medium with the bundle"),
-)
-
-ENCRYPTION = (
-    Sabotage("bundle/manifest.py", "and encryption do not say the same"),
-    Sabotage("bundle/manifest.py", "is encrypted, or not, unlike the bundle"),
-    Sabotage("bundle/manifest.py", "names no recipients, too many, or one twice"),
-    Sabotage("bundle/view.py", "not the header that was signed"),
-    Sabotage("bundle/view.py", "name the private key with --decrypt-key FILE"),
-    Sabotage("bundle/view.py", "it is encrypted to: {known}"),
-    Sabotage(
-        "bundle/box.py", "self._header + place + bytes([segment.last])", "self._header + place"
-    ),
-    Sabotage("bundle/box.py", "secrets.token_bytes(NONCE)", "bytes(NONCE)"),
-    Sabotage("bundle/envelope.py", "or encode(rows) != header", ""),
-    Sabotage("bundle/verify.py", "if isinstance(error, UsageError):", "if False:"),
-    Sabotage("importer/decryptor.py", "has another key than"),
-    Sabotage("importer/decryptor.py", "if len(plain) == SHARED:", "if True:"),
-    Sabotage("importer/decryptor.py", "which opens nothing"),
-    Sabotage("importer/decryptor.py", "is a key of the trust file"),
-    Sabotage(
-        "importer/decryptor.py",
-        "if self._failure:",
-        "if False:",
-    ),
-    Sabotage(
-        "importer/option.py",
-        "--decrypt-key and --decryptor exclude each other",
-        tests=("tests/importer/test_decryptor.py",),
-    ),
-    Sabotage(
-        "bundle/keycommand.py", "if code:", "if False:", tests=("tests/importer/test_decryptor.py",)
-    ),
-    Sabotage(
-        "bundle/child.py",
-        "if not name.startswith(OURS)",
-        "",
-        tests=("tests/bundler/test_signcommand.py",),
-    ),
 )
 
 GEOMETRY = (
