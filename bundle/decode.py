@@ -44,10 +44,10 @@ def parse_json(data: bytes, *, limit: int, foreign: bool = False, structs: bool 
         msg = f"{len(data)} bytes are more than the {limit} allowed"
         raise ValueError(msg)
     text = data.decode("utf-8")
-    weight.check(text)
+    words = weight.check(text, weight.FOREIGN if foreign else weight.ALLOWED)
     document = json.loads(
         text,
-        object_pairs_hook=_unique,
+        object_pairs_hook=lambda pairs: _unique(pairs, words),
         parse_constant=_refuse_number,
         parse_float=_as_written if foreign else _whole if structs else _refuse_number,
         parse_int=_as_written if foreign else _integer,
@@ -57,8 +57,11 @@ def parse_json(data: bytes, *, limit: int, foreign: bool = False, structs: bool 
     return document
 
 
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def _unique(pairs: list[tuple[str, object]], words: dict[str, str]) -> dict[str, object]:
     found = dict(pairs)
+    for key, value in pairs:
+        if type(value) is str and value in words:
+            found[key] = words[value]
     if len(found) != len(pairs):
         seen: set[str] = set()
         for key, _ in pairs:
@@ -204,12 +207,17 @@ class Fields:
             raise self.wrong(key, "must be sha256: and 64 lower-case hex digits", "")
         return Digest(value)
 
-    def items(self, key: str, *, required: bool = False) -> list[tuple[Path, object]]:
-        """Take a list; each item comes with its path."""
+    def items(self, key: str, *, required: bool = False) -> Iterator[tuple[Path, object]]:
+        """Take a list; each item comes with its path, which is made when it is asked for."""
+        where = (*self.path, key)
+        items = self._list(key, required=required)
+        return (((*where, number), item) for number, item in enumerate(items))
+
+    def _list(self, key: str, *, required: bool = False) -> list[object]:
         value = self.raw(key, _MISSING if required else [])
         if not isinstance(value, list):
             raise self.wrong(key, f"must be a list, not {_kind(value)}", "")
-        return [((*self.path, key, number), item) for number, item in enumerate(value)]
+        return value
 
     def objects(self, key: str, *, required: bool = False) -> Iterator[Fields]:
         """Take a list of objects."""
@@ -219,11 +227,13 @@ class Fields:
     def texts(self, key: str, *, pattern: str = "") -> tuple[str, ...]:
         """Take a list of strings."""
         found: list[str] = []
-        for path, item in self.items(key):
+        for number, item in enumerate(self._list(key)):
             if not isinstance(item, str):
-                raise self.fault(path, f"must be text, not {_kind(item)}", "")
+                message = f"must be text, not {_kind(item)}"
+                raise self.fault((*self.path, key, number), message, "")
             if len(item) > 4096 or (pattern and not re.fullmatch(pattern, item)):
-                raise self.fault(path, f"is not allowed: {item[:100]!r}", "")
+                message = f"is not allowed: {item[:100]!r}"
+                raise self.fault((*self.path, key, number), message, "")
             found.append(item)
         return tuple(found)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import re
+from array import array
+from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 
-from bundle import weight
+from bundle import weight, yamlparser
 from bundle.decode import MAX_DEPTH, MAX_INTEGER, Key, spell
 from bundle.errors import UsageError
 from bundle.written import Float
@@ -21,7 +24,6 @@ _TOO_DEEP = f"nested deeper than {MAX_DEPTH}"
 LIMIT = 1 << 20
 """Bytes that a document written by people may have."""
 
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _FORBIDDEN = re.compile(
     "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
@@ -30,31 +32,34 @@ _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?")
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
 _NUMERIC = frozenset("0123456789+-.")
+_WORDS_KEPT, _LONG = 4096, 200
 _QUOTE = "write it in quotes when it is meant as text"
 
 
 class Document:
     """What a file says, as plain data in ``value``, and where it says it."""
 
-    def __init__(self, name: str, value: object, marks: _Marks) -> None:
+    def __init__(self, name: str, value: object, places: _Places) -> None:
         self.name = name
         self.value = value
-        self._marks = marks
+        self._places = places
 
     def mark(self, path: Path) -> tuple[int, int]:
         """Return line and column, from 1, of what ``path`` names: a value, or with Key a key.
 
         A path that leads nowhere is where its deepest part is: a missing field is at its mapping.
         """
-        marks: _Marks = self._marks
+        row, value = 0, self.value
         for step in path:
-            if isinstance(step, Key) and marks.keys and step in marks.keys:
-                return _position(marks.keys[step])
-            below = marks.below(step)
-            if below is None:
+            at = self._places.inside(row, value).get(step)
+            if at is None:
                 break
-            marks = below
-        return _position(marks.start)
+            if isinstance(step, Key):
+                row = at
+                break
+            row = at + isinstance(value, dict)
+            value = cast("Any", value)[step]
+        return _position(self._places.start[row])
 
     def where(self, path: Path) -> str:
         """Return ``FILE:LINE:COLUMN`` of what ``path`` names."""
@@ -66,26 +71,44 @@ class Document:
         return _fault(self.where(path), path, message, hint)
 
 
-class _Marks:
-    """Where one node starts, where its keys do, and the marks of the nodes in it.
+class _Places:
+    """Where the keys and nodes of a document start, in the order in which they do.
 
-    Positions are ``line << 32 | column``, from 0: one integer each, for there are very many.
+    There are very many, so each is a row of two numbers: its position (``line << 32 | column``,
+    from 0), and the row after the last one of what is in it.
     """
 
-    __slots__ = ("inside", "keys", "start")
+    __slots__ = ("_inside", "after", "start")
 
-    def __init__(self, start: int) -> None:
-        self.start = start
-        self.keys: dict[str, int] | None = None
-        self.inside: dict[str, _Marks] | list[_Marks] | None = None
+    def __init__(self) -> None:
+        self.start = array("Q")
+        self.after = array("I")
+        self._inside: dict[int, dict[str | int, int]] = {}
 
-    def below(self, step: str | int) -> _Marks | None:
-        """Return the marks of the node that one step leads to."""
-        if isinstance(self.inside, dict):
-            return self.inside.get(str(step))
-        if isinstance(self.inside, list) and isinstance(step, int) and step < len(self.inside):
-            return self.inside[step]
-        return None
+    def add(self, line: int, column: int) -> int:
+        """Add a row, with nothing in it, and return its number."""
+        row = len(self.start)
+        self.start.append(line << 32 | column)
+        self.after.append(row + 1)
+        return row
+
+    def close(self, row: int) -> None:
+        """Note that what was added since is in ``row``."""
+        self.after[row] = len(self.start)
+
+    def inside(self, row: int, value: object) -> dict[str | int, int]:
+        """Return the rows of a list's items, or of a mapping's keys: a value's is the next one."""
+        if row not in self._inside:
+            found: dict[str | int, int] = {}
+            at = row + 1
+            if isinstance(value, dict):
+                for key in value:
+                    found[key], at = at, self.after[at + 1]
+            elif isinstance(value, list):
+                for number in range(len(value)):
+                    found[number], at = at, self.after[at]
+            self._inside[row] = found
+        return self._inside[row]
 
 
 def _position(packed: int) -> tuple[int, int]:
@@ -138,19 +161,21 @@ def parse(data: bytes, *, name: str, limit: int = LIMIT) -> Document:
     anchors, aliases, tags, merge keys, duplicate keys, keys that are no scalars, nesting deeper
     than 40, numbers beyond 2**53-1, and far more nodes than its length lets expect.
     """
-    return _Reader(name, _decoded(data, name, limit)).document()
+    return _Reader(name, _checked(data, name, limit)).document()
 
 
 def parse_all(data: bytes, *, name: str, limit: int = LIMIT) -> list[Document]:
     """Return every YAML document in ``data`` that says anything; else as :func:`parse`."""
-    reader = _Reader(name, _decoded(data, name, limit), many=True)
+    reader = _Reader(name, _checked(data, name, limit), many=True)
     reader.document()
     return [document for document in reader.found if document.value is not None]
 
 
-def _decoded(data: bytes, name: str, limit: int) -> str:
+def _checked(data: bytes, name: str, limit: int) -> bytes:
     if len(data) > limit:
         raise _fault(f"{name}:1:1", (), f"the file is larger than {limit} bytes", "")
+    if reason := yamlparser.fault(len(data)):
+        raise _fault(f"{name}:1:1", (), reason, yamlparser.HINT)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -162,7 +187,7 @@ def _decoded(data: bytes, name: str, limit: int) -> str:
             hint = "save the file as UTF-8 without a byte order mark"
             raise _fault(where, (), "a byte order mark is not allowed", hint)
         raise _fault(where, (), f"the character {code} is not allowed", "")
-    return text
+    return data
 
 
 def _end_of(text: str, name: str) -> str:
@@ -173,19 +198,22 @@ def _end_of(text: str, name: str) -> str:
 class _Reader:
     """Builds a document from the parser's events: no recursion, no node graph, no constructors."""
 
-    def __init__(self, name: str, text: str, *, many: bool = False) -> None:
+    def __init__(self, name: str, data: bytes, *, many: bool = False) -> None:
         self.name = name
-        self.text = text
+        self.data = data
         self.many = many
         self.found: list[Document] = []
         self.documents = 0
-        self.root: tuple[object, _Marks] | None = None
-        self.open: list[tuple[dict[str, object] | list[object], _Marks]] = []
-        self.key: list[Key | None] = []  # of each open container: the key that awaits its value
+        self.value: object = None
+        self.places = _Places()
+        self.open: list[dict[str, object] | list[object]] = []
+        self.rows: list[int] = []  # of each open container: its row
+        self.key: list[str | None] = []  # and the key that awaits its value
+        self.words: dict[str, str] = {}
 
     def document(self) -> Document:
         """Read all events."""
-        loader = _LOADER(self.text)
+        loader = yamlparser.LOADER(self.data)
         take = loader.get_event
         handlers = {
             yaml.ScalarEvent: self.scalar,
@@ -198,7 +226,7 @@ class _Reader:
             yaml.DocumentEndEvent: self.finish,
         }
         try:
-            for _ in range(weight.events(len(self.text))):
+            for _ in range(weight.events(len(self.data))):
                 if (event := take()) is None:
                     break
                 if handler := handlers.get(type(event)):
@@ -209,18 +237,26 @@ class _Reader:
             raise self.syntax(error) from None
         finally:
             loader.dispose()
-        return self.found[0] if self.found else Document(self.name, None, _Marks(0))
+        return self.found[0] if self.found else self.made()
+
+    def made(self) -> Document:
+        """Return the document that was read, and begin the next one."""
+        if not self.places.start:
+            self.places.add(0, 0)
+        made = Document(self.name, self.value, self.places)
+        self.value, self.places = None, _Places()
+        return made
 
     def path(self) -> Path:
         """Return the path of the node that comes next."""
         steps: list[str | int] = []
-        for (container, _marks), key in zip(self.open, self.key, strict=True):
+        for container, key in zip(self.open, self.key, strict=True):
             if isinstance(container, list):
                 steps.append(len(container) - 1)
             elif key is not None:
                 steps.append(key)
-        if self.open and isinstance(self.open[-1][0], list):
-            steps[-1] = len(self.open[-1][0])  # all around it hold what is being read already
+        if self.open and isinstance(self.open[-1], list):
+            steps[-1] = len(self.open[-1])  # all around it hold what is being read already
         return tuple(steps)
 
     def fault(self, event: Any, message: str, hint: str) -> UsageError:
@@ -235,7 +271,8 @@ class _Reader:
         problem = str(getattr(error, "problem", None) or "cannot be parsed")
         context = str(getattr(error, "context", None) or "")
         hint = next((hint for part, hint in _HINTS if part in problem), "")
-        before = "".join(self.text.split("\n")[line - 1 : line])[:column]
+        here = next(islice(io.BytesIO(self.data), line - 1, line), b"")
+        before = here.decode().rstrip("\n")[:column]
         if before.endswith("\t"):
             hint = "indent with spaces: YAML does not take tabs for that"
         message = "not valid YAML: " + ", ".join(part for part in (context, problem) if part)
@@ -253,8 +290,7 @@ class _Reader:
 
     def finish(self, _event: Any) -> None:
         """Take the end of a document."""
-        value, marks = self.root or (None, _Marks(0))
-        self.found.append(Document(self.name, value, marks))
+        self.found.append(self.made())
 
     def alias(self, event: Any) -> None:
         """Refuse an alias."""
@@ -277,25 +313,32 @@ class _Reader:
         if "\0" in text or not (text.isascii() or _encodable(text)):
             raise self.fault(event, "NUL and lone surrogates are not allowed", "")
         plain = not event.style and event.implicit[0]
-        if self.open and self.key[-1] is None and isinstance(self.open[-1][0], dict):
+        text = self.words.get(text) or self.remembered(text)
+        if self.key and self.key[-1] is None and type(self.open[-1]) is dict:
             self.take_key(event, text, plain)
         else:
             value = self.resolve(event, text) if plain else text
-            self.put(value, _Marks(_packed(event.start_mark)))
+            mark = event.start_mark
+            self.places.add(mark.line, mark.column)
+            self.put(value)
+
+    def remembered(self, text: str) -> str:
+        """Keep a word, for there are a few that stand in every row."""
+        if len(self.words) < _WORDS_KEPT and len(text) < _LONG:
+            self.words[text] = text
+        return text
 
     def take_key(self, event: Any, text: str, plain: bool) -> None:
         """Take a key of the mapping that is open."""
-        _container, marks = self.open[-1]
+        container, mark = self.open[-1], event.start_mark
         if plain and text == "<<":
             raise self.fault(event, "merge keys (<<) are not allowed", _WRITE_OUT)
-        keys = cast("dict[str, int]", marks.keys)
-        key = Key(text)
-        if text in keys:
-            line, _column = _position(keys[text])
-            self.key[-1] = key
+        self.key[-1] = text
+        if text in container:
+            row = self.places.inside(self.rows[-1], container)[text]
+            line, _column = _position(self.places.start[row])
             raise self.fault(event, f"duplicate key, first on line {line}", "remove one of them")
-        keys[text] = _packed(event.start_mark)
-        self.key[-1] = key
+        self.places.add(mark.line, mark.column)
 
     def resolve(self, event: Any, text: str) -> object:
         """Return what a plain scalar means."""
@@ -311,53 +354,43 @@ class _Reader:
 
     def mapping(self, event: Any) -> None:
         """Open a mapping."""
-        marks = self.opened(event)
-        inside: dict[str, object] = {}
-        marks.keys, marks.inside = {}, {}
-        self.nest(inside, marks)
+        self.nest(event, {})
 
     def sequence(self, event: Any) -> None:
         """Open a sequence."""
-        marks = self.opened(event)
-        inside: list[object] = []
-        marks.inside = []
-        self.nest(inside, marks)
+        self.nest(event, [])
 
-    def opened(self, event: Any) -> _Marks:
-        """Check the start of a container."""
+    def nest(self, event: Any, container: dict[str, object] | list[object]) -> None:
+        """Put a container where it belongs and make it the one that is open."""
         self.check(event)
-        if self.open and self.key[-1] is None and isinstance(self.open[-1][0], dict):
+        if self.open and self.key[-1] is None and isinstance(self.open[-1], dict):
             raise self.fault(event, "a key must be text", "")
         if len(self.open) >= MAX_DEPTH:
             raise self.fault(event, _TOO_DEEP, "")
-        return _Marks(_packed(event.start_mark))
-
-    def nest(self, container: dict[str, object] | list[object], marks: _Marks) -> None:
-        """Put a container where it belongs and make it the one that is open."""
-        self.put(container, marks, done=False)
-        self.open.append((container, marks))
+        row = self.places.add(event.start_mark.line, event.start_mark.column)
+        self.put(container, done=False)
+        self.open.append(container)
+        self.rows.append(row)
         self.key.append(None)
 
     def end(self, _event: Any) -> None:
         """Close the container that is open."""
         self.open.pop()
         self.key.pop()
+        self.places.close(self.rows.pop())
         if self.key:
             self.key[-1] = None
 
-    def put(self, value: object, marks: _Marks, *, done: bool = True) -> None:
+    def put(self, value: object, *, done: bool = True) -> None:
         """Add a node to the container that is open; its key stays until the node is ``done``."""
         if not self.open:
-            self.root = value, marks
+            self.value = value
             return
-        container, around = self.open[-1]
+        container = self.open[-1]
         if isinstance(container, list):
             container.append(value)
-            cast("list[_Marks]", around.inside).append(marks)
             return
-        key = cast("str", self.key[-1])
-        container[str(key)] = value
-        cast("dict[str, _Marks]", around.inside)[str(key)] = marks
+        container[cast("str", self.key[-1])] = value
         if done:
             self.key[-1] = None
 

@@ -148,11 +148,17 @@ class Lock:
 
         body: dict[str, Any] = {"apiVersion": API_VERSION, "kind": "Lock", "stream": self.stream}
         body["spec"] = str(self.spec)
-        body["artifacts"] = [artifact.to_dict() for artifact in self.artifacts]
-        dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+        dumper = _plain(getattr(yaml, "CSafeDumper", yaml.SafeDumper))
         options: dict[str, Any] = {"sort_keys": False, "allow_unicode": True, "width": 1 << 30}
-        text: str = yaml.dump(body, Dumper=_plain(dumper), default_flow_style=None, **options)
-        return (HEADER + text).encode()
+
+        def dumped(part: object, flow: bool | None = None) -> bytes:
+            text: str = yaml.dump(part, Dumper=dumper, default_flow_style=flow, **options)
+            return text.encode()
+
+        # One by one: what yaml makes of an artifact in memory is twenty times as long as its text.
+        rows = [dumped([artifact.to_dict()]) for artifact in self.artifacts]
+        top = dumped(body, flow=False) + (b"artifacts:\n" if rows else b"artifacts: []\n")
+        return b"".join([HEADER.encode(), top, *rows])
 
     @cached_property
     def digest(self) -> Digest:

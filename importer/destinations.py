@@ -352,7 +352,7 @@ def _kinds(fields: Fields, type_: str, layout: str) -> frozenset[str]:
     may = frozenset({"model"}) if layout else _MAY_TAKE[type_]
     if "kinds" not in fields:
         return may if layout else _TAKES[type_]
-    items = fields.items("kinds")
+    items = list(fields.items("kinds"))
     for path, kind in items:
         if kind not in KINDS:
             raise fields.fault(path, f"is {str(kind)[:60]!r}", "allowed: " + ", ".join(KINDS))

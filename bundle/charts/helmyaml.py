@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from bundle import yamlparser
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -14,11 +16,8 @@ MAX_NODES: Final = 500_000
 """Nodes of a document with every alias written out."""
 MAX_DEPTH: Final = 60
 
-_EVENTS: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-
-class _Loader(_BASE):  # type: ignore[misc]
+class _Loader(yamlparser.LOADER):  # type: ignore[misc]
     """The safe loader with the scalars of Helm's YAML: no dates, no base 60."""
 
     yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012
@@ -106,6 +105,8 @@ def load_all(text: str) -> list[Any]:
 
 def _check(text: str) -> None:
     """Count what the document would have with its aliases written out, before anything is built."""
+    if reason := yamlparser.fault(len(text)):
+        raise ValueError(reason)
     sizes: dict[str, int] = {}
     open_: list[tuple[str | None, int]] = []
     total = 0
@@ -132,7 +133,7 @@ def _check(text: str) -> None:
 
 
 def _events(text: str) -> Iterator[Any]:
-    yield from yaml.parse(text, Loader=_EVENTS)
+    yield from yaml.parse(text, Loader=yamlparser.LOADER)
 
 
 def dump(value: object) -> str:

@@ -67,7 +67,7 @@ def _components(fields: Fields, document: Document, found: Found) -> dict[str, l
 
 def _warnings(fields: Fields) -> list[str]:
     """Return the warnings, whatever their length: some hold all that helm has printed."""
-    items = fields.items("warnings")
+    items = list(fields.items("warnings"))
     if odd := next((path for path, item in items if not isinstance(item, str)), None):
         raise fields.fault(odd, "must be text", "")
     return [str(item) for _, item in items]

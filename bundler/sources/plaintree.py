@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from bundle import weight
+from bundle import weight, yamlparser
 from bundle.decode import MAX_DEPTH
 
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 Tree = dict[str, "Tree"] | list["Tree"] | str | None
 
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TOO_DEEP = f"nested deeper than {MAX_DEPTH}"
 _NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
 
@@ -28,6 +27,8 @@ def read(data: bytes, path: Sequence[str] = (), *, local_tags: bool = False) -> 
     on the way, and for nesting deeper than 40. With ``local_tags``, an application's own tags
     (``!name``; YAML 1.2, 3.2.1.2) are passed over: what they mark is read without them.
     """
+    if reason := yamlparser.fault(len(data)):
+        raise ValueError(reason)
     text = data.decode("utf-8-sig")
     events = _events(text, weight.events(len(text)), local_tags=local_tags)
     for expected in (yaml.StreamStartEvent, yaml.DocumentStartEvent):
@@ -42,7 +43,7 @@ def read(data: bytes, path: Sequence[str] = (), *, local_tags: bool = False) -> 
 
 def _events(text: str, most: int, *, local_tags: bool) -> Iterator[Any]:
     try:
-        for number, event in enumerate(yaml.parse(text, Loader=_LOADER)):
+        for number, event in enumerate(yaml.parse(text, Loader=yamlparser.LOADER)):
             line = _line(event)
             if number > most:
                 raise ValueError(f"line {line}: {weight.TOO_MANY}")

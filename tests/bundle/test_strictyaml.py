@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bundle import strictyaml
+from bundle import strictyaml, yamlparser
 from bundle.decode import Fields, Key
 from bundle.errors import UsageError
 
@@ -27,7 +27,7 @@ BOMB = "a: &a [x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
 def _parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Run every test with both parsers: the compiled one may be missing."""
     loader = yaml.SafeLoader if request.param == "python" else yaml.CSafeLoader
-    monkeypatch.setattr(strictyaml, "_LOADER", loader)
+    monkeypatch.setattr(yamlparser, "LOADER", loader)
     yield
 
 
@@ -278,3 +278,12 @@ def test_a_lock_of_thirty_thousand_lines_takes_seconds_and_no_more() -> None:
     document = read(line * 30_000, limit=64 << 20)
     assert time.process_time() - began < 20
     assert document.mark((29_999, "digest")) == (30_000, 36)
+
+
+def test_without_libyaml_a_large_file_is_refused_and_not_read_for_minutes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(yamlparser, "LOADER", yaml.SafeLoader)
+    with pytest.raises(UsageError, match=r"f\.yaml:1:1: without libyaml no more than") as caught:
+        read(" " * (yamlparser.SLOW_LIMIT + 1), limit=64 << 20)
+    assert "wheel" in caught.value.hint

@@ -56,7 +56,8 @@ def test_yaml_of_too_many_nodes_is_refused_where_it_gets_too_much() -> None:
 
 
 def test_yaml_may_have_very_many_rows() -> None:
-    rows = b"- {digest: 'sha256:0000000000000000000000000000000000000000', size: 1}\n" * 90_000
+    row = f"- {{digest: 'sha256:{'0' * 64}', size: 1}}\n"
+    rows = row.encode() * 90_000
     found = strictyaml.parse(rows, name="x", limit=1 << 30).value
     assert len(cast("list[object]", found)) == 90_000
 

@@ -58,9 +58,10 @@ def hostile(target: str, size: int = SIZE) -> Iterator[tuple[str, bytes]]:
         yield repr(unit), unit * (size // len(unit))
     for name, data in (*_documents(size), *_archives(size)):
         yield name, data
+    done: set[str] = set()
     for name, data in seeds(target):
         if name.startswith("good") or "." in name:
-            yield from ((f"{name}: {what}", made) for what, made in _blown_up(data, size))
+            yield from ((f"{name}: {what}", made) for what, made in _blown_up(data, size, done))
 
 
 _UNITS = (
@@ -129,27 +130,35 @@ def _archives(size: int) -> Iterator[tuple[str, bytes]]:
     yield "one pax header", b"\0" + pax.tobuf(tarfile.USTAR_FORMAT) + b"9 a=b\n" * (size // 6)
 
 
-def _blown_up(data: bytes, size: int) -> Iterator[tuple[str, bytes]]:
-    first = b""
+def _blown_up(data: bytes, size: int, done: set[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield a seed made large; of lists and texts each that no seed before had, by its name."""
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):
         yield from _repeated(data, size)
         return
-    for number, (where, key) in enumerate(_of_kind(document, list)[:_LISTS]):
+    for where, key in _new(_of_kind(document, list)[:_LISTS], done):
         kept, unit = where[key], json.dumps(where[key][:1])[1:-1] or "1"
         where[key] = "@@"
         before, after = json.dumps(document).encode().split(b'"@@"', 1)
         where[key] = kept
         text = unit.encode() + b","
         inside = text * (max(0, size - len(before) - len(after)) // len(text))
-        yield f"list {number} {key}", first + before + b"[" + inside + unit.encode() + b"]" + after
-        yield f"list {number} of lists", before + b"[" + b"[]," * (size // 3) + b"[]]" + after
-    for number, (where, key) in enumerate(_of_kind(document, str)[:_TEXTS]):
+        yield f"list {key}", before + b"[" + inside + unit.encode() + b"]" + after
+        yield f"list {key} of lists", before + b"[" + b"[]," * (size // 3) + b"[]]" + after
+    for where, key in _new(_of_kind(document, str)[:_TEXTS], done):
         kept, where[key] = where[key], "@@"
         before, after = json.dumps(document).encode().split(b'"@@"', 1)
         where[key] = kept
-        yield f"text {number} {key}", before + b'"' + b"a" * size + b'"' + after
+        yield f"text {key}", before + b'"' + b"a" * size + b'"' + after
+
+
+def _new(found: list[tuple[Any, Any]], done: set[str]) -> Iterator[tuple[Any, Any]]:
+    for where, key in found:
+        name = f"{type(where[key]).__name__} {key if isinstance(key, str) else ''}"
+        if name not in done:
+            done.add(name)
+            yield where, key
 
 
 def _repeated(data: bytes, size: int) -> Iterator[tuple[str, bytes]]:
@@ -192,7 +201,8 @@ def cost(target: str, data: bytes) -> Cost:
 
 
 def _child(target: str, data: bytes, pipe: int) -> None:
-    resource.setrlimit(resource.RLIMIT_CPU, (30, 30))
+    resource.setrlimit(resource.RLIMIT_CPU, (12, 12))
+    resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     before, started, ended = _resident("VmRSS"), time.process_time(), ""
     try:
@@ -212,23 +222,57 @@ def _resident(key: str) -> int:
     return next(int(line.split()[1]) << 10 for line in lines if line.startswith(f"{key}:"))
 
 
+@dataclass
+class Row:
+    """What a target cost at most, and for which input."""
+
+    target: str
+    inputs: int = 0
+    memory: int = 0
+    seconds: float = 0
+    heaviest: str = ""
+    slowest: str = ""
+    faults: int = 0
+
+    def add(self, name: str, found: Cost) -> None:
+        """Take what one input cost."""
+        self.inputs += 1
+        self.faults += bool(found.fault)
+        if found.memory > self.memory:
+            self.memory, self.heaviest = found.memory, name
+        if found.seconds > self.seconds:
+            self.seconds, self.slowest = found.seconds, name
+
+    def __str__(self) -> str:
+        cells = f"{self.target:<18} {self.inputs:>4} {self.memory / 1e6:>4.0f} MB"
+        cells += f" {self.seconds:>4.1f} s  {self.faults or ''}"
+        return f"{cells:<40} {self.heaviest[:40]}; {self.slowest[:40]}".rstrip("; ")
+
+
+def measured(target: str, size: int = SIZE) -> Row:
+    """Give a target all its inputs; what is too much is said at once."""
+    row = Row(target)
+    for _, data in seeds(target):  # what is loaded late is no cost of an input
+        targets.check(targets.TARGETS[target], data)
+    for name, data in hostile(target, size):
+        found = cost(target, data)
+        row.add(name, found)
+        if found.fault:
+            sys.stdout.write(f"TOO MUCH {target}: {name}: {found.fault}\n")
+            sys.stdout.flush()
+    return row
+
+
 def main() -> None:
-    """Run the targets named, or all, and print what is too much; exit with 1 if anything is."""
-    failed = 0
+    """Run the targets named, or all, and print what each cost; exit with 1 if any was too much."""
+    rows = []
     for target in sys.argv[1:] or targets.TARGETS:
-        worst = Cost(0, 0, "")
-        for _, data in seeds(target):  # what is loaded late is no cost of an input
-            targets.check(targets.TARGETS[target], data)
-        for name, data in hostile(target):
-            found = cost(target, data)
-            worst = Cost(max(worst.memory, found.memory), max(worst.seconds, found.seconds), "")
-            if found.fault:
-                failed += 1
-                sys.stdout.write(f"TOO MUCH {target}: {name}: {found.fault}\n")
-                sys.stdout.flush()
-        sys.stdout.write(f"{target}: {worst.memory // 10**6} MB, {worst.seconds:.1f} s at most\n")
+        rows.append(measured(target))
+        sys.stdout.write(f"{rows[-1]}\n")
         sys.stdout.flush()
-    sys.exit(1 if failed else 0)
+    sys.stdout.write(f"\n{'target':<17} inputs  memory    time  faults; heaviest; slowest\n")
+    sys.stdout.writelines(f"{row}\n" for row in rows)
+    sys.exit(1 if any(row.faults for row in rows) else 0)
 
 
 if __name__ == "__main__":

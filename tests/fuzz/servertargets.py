@@ -124,7 +124,7 @@ def harbor(data: bytes) -> None:
 
 def headers(data: bytes) -> None:
     """Single headers, of any text: waits that are bounded, and ranges that are numbers."""
-    text = data.decode("latin-1")
+    text = data[: wire.LINE].decode("latin-1")
     one, _, other = text.partition("\n")
     wait = retry_after({"Retry-After": one, "Date": other})
     assert wait is None or 0 <= backoff(1, wait) <= 301

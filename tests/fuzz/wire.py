@@ -27,6 +27,8 @@ NAME: Final = "reg.example"
 SECRET: Final = "hunter2-is-secret"
 LOGIN: Final = Credentials("user", SECRET, origin="a test")
 BETWEEN: Final = b"\n====\n"
+LINE: Final = 65_000
+"""Bytes of a header: http.client takes no line of more than 65,536."""
 _MOST: Final = 40
 """Requests that the answers of one input are given to; after these the line is dead."""
 
@@ -91,7 +93,7 @@ def _response(answer: bytes, method: str) -> requests.Response:
     for line in lines[:50]:
         name, colon, value = line.partition(b":")
         if colon and re.fullmatch(rb"[!-9;-~]+", name):
-            headers.add(name.decode(), value.strip().decode("latin-1"))
+            headers.add(name.decode(), value[:LINE].strip().decode("latin-1"))
     made = requests.Response()
     made.status_code = int(status[1]) if status else 200
     made.headers = requests.structures.CaseInsensitiveDict(headers)

@@ -19,7 +19,7 @@ DOCUMENTS = (
     Sabotage("bundle/weight.py", "raise ValueError(TOO_MANY)"),
     Sabotage(
         "bundle/strictyaml.py",
-        "range(weight.events(len(self.text)))",
+        "range(weight.events(len(self.data)))",
         "range(1 << 40)",
         tests=("tests/bundle/test_weight.py",),
     ),
@@ -38,6 +38,7 @@ DOCUMENTS = (
     ),
     Sabotage("bundle/digest.py", 're.compile(r"sha256:', 're.compile(r"sha(256|512):'),
     Sabotage("bundle/strictyaml.py", "the file is larger than"),
+    Sabotage("bundle/strictyaml.py", 'name}:1:1"), (), reason'),
     Sabotage("bundle/strictyaml.py", "a second document starts here"),
     Sabotage("bundle/strictyaml.py", "anchors (&"),
     Sabotage("bundle/strictyaml.py", "YAML tags ("),
