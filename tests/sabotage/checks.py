@@ -38,7 +38,7 @@ DOCUMENTS = (
     ),
     Sabotage("bundle/digest.py", 're.compile(r"sha256:', 're.compile(r"sha(256|512):'),
     Sabotage("bundle/strictyaml.py", "the file is larger than"),
-    Sabotage("bundle/strictyaml.py", 'name}:1:1"), (), reason'),
+    Sabotage("bundle/strictyaml.py", "reason, yamlparser.HINT"),
     Sabotage("bundle/strictyaml.py", "a second document starts here"),
     Sabotage("bundle/strictyaml.py", "anchors (&"),
     Sabotage("bundle/strictyaml.py", "YAML tags ("),
