@@ -59,9 +59,7 @@ def parse_json(data: bytes, *, limit: int, foreign: bool = False, structs: bool 
 
 def _unique(pairs: list[tuple[str, object]], words: dict[str, str]) -> dict[str, object]:
     found = dict(pairs)
-    for key, value in pairs:
-        if type(value) is str and value in words:
-            found[key] = words[value]
+    weight.share(found, words)
     if len(found) != len(pairs):
         seen: set[str] = set()
         for key, _ in pairs:

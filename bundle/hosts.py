@@ -163,13 +163,16 @@ def leaves_tls(url: str, target: str) -> bool:
 
 
 def redact(url: str) -> str:
-    """Return ``url`` as messages show it: without user, query, fragment, which may be secrets."""
+    """Return ``url`` as messages show it: without user, query, fragment, which may be secrets.
+
+    Servers redirect to what they like: what moves a terminal's cursor is no part of it either.
+    """
     try:
         parts = urlsplit(url)
     except ValueError:
         return "a URL that is none"
     shown = SplitResult(parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "")
-    return shown.geturl()[:300]
+    return "".join(letter if letter.isprintable() else "?" for letter in shown.geturl()[:300])
 
 
 def content_range(header: str) -> tuple[int, int, int]:

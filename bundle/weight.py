@@ -77,6 +77,13 @@ def check(text: str, allowed: int = ALLOWED) -> dict[str, str]:
     return words
 
 
+def share(found: dict[str, object], words: dict[str, str]) -> None:
+    """Keep each of the words once in an object, as :func:`check` has weighed it."""
+    for key, value in found.items():
+        if type(value) is str and value in words:
+            found[key] = words[value]
+
+
 def _check_depth(depth: int) -> None:
     if depth > DEPTH:
         msg = f"nested deeper than {DEPTH}"

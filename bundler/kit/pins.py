@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from bundle.kit.document import Package
 
 _LIMIT = 4 << 20
-_LINE = re.compile(
-    r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*\])?\s*==\s*([A-Za-z0-9._!+-]+)\s*"
-    r"(?:;[^\\]*?)?((?:\s+--hash=sha256:[0-9a-f]{64})+)"
+_PIN = re.compile(
+    r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*\])?\s*==\s*([A-Za-z0-9._!+-]+)\s*(?:;[^\\]*)?"
 )
+_HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 _HINT = "lines are NAME==VERSION --hash=sha256:…, as in a kit's .requirements.txt"
 
 
@@ -54,11 +54,12 @@ def load(path: Path) -> dict[str, tuple[str, frozenset[str]]]:
     for line in re.sub(r"\\\r?\n", " ", text).splitlines():
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        match = _LINE.fullmatch(line.partition(" #")[0].strip())
-        if not match or canonical(match[1]) in found:
+        # The digests are cut off first: one pattern for all of it takes quadratic time.
+        pin, *rest = re.split(r"\s+(?=--hash=)", line.partition(" #")[0].strip())
+        match, digests = _PIN.fullmatch(pin), [_HASH.fullmatch(one) for one in rest]
+        if not match or not digests or not all(digests) or canonical(match[1]) in found:
             raise UsageError(f"{path}: no pin, or one twice: {line.strip()[:80]!r}", hint=_HINT)
-        digests = frozenset(re.findall(r"sha256:([0-9a-f]{64})", match[3]))
-        found[canonical(match[1])] = (match[2], digests)
+        found[canonical(match[1])] = (match[2], frozenset(one[1] for one in digests if one))
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import ssl
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bundle.digest import Digest
 from bundle.errors import SourceError, UsageError
@@ -23,9 +23,16 @@ except ImportError:
         hint="pip install 'dray[hf]', or pip install 'huggingface_hub>=2'",
     ) from None
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 TIMEOUT: Final = 60.0
 """Seconds; the library itself waits for ever."""
 MOST_FILES: Final = 100_000
+MOST_ANSWERS: Final = 1000
+"""Answers about one commit: pages of files, redirects, and what the library asks again."""
+ANSWER_LIMIT: Final = 16 << 20
+"""Bytes of an answer; a page has a thousand files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,7 @@ class Hub:
         self.token: str = huggingface_hub.get_token() or ""
         huggingface_hub.set_client_factory(self._client)
         self._api = huggingface_hub.HfApi(endpoint, token=self.token or False)
+        self._asked = 0
 
     def commit(self, repo: str, commit: str) -> Commit:
         """Return a commit with its files.
@@ -66,6 +74,7 @@ class Hub:
         own text, which repeats what the server wrote.
         """
         what = f"commit {commit[:12]} of {repo}"
+        self._asked = 0
         try:
             about = self._api.model_info(repo, revision=commit)
             if about.sha != commit:
@@ -98,7 +107,44 @@ class Hub:
         huggingface_hub.close_session()
 
     def _client(self) -> httpx2.Client:
-        return httpx2.Client(follow_redirects=True, timeout=TIMEOUT, verify=self._trusted)
+        made = httpx2.Client(follow_redirects=True, timeout=TIMEOUT, verify=self._trusted)
+        made.event_hooks = {"request": [self._request], "response": [_bound]}
+        return made
+
+    def _request(self, request: httpx2.Request) -> None:
+        # The library follows links from page to page, also where they lead nowhere new.
+        self._asked += 1
+        if self._asked > MOST_ANSWERS:
+            raise SourceError(
+                f"{HOST} answers in more than {MOST_ANSWERS} pages: a list without end"
+            )
+        request.headers["Accept-Encoding"] = "identity"  # what is packed has no bound
+
+
+def _bound(response: httpx2.Response) -> None:
+    """Let an answer be read no further than to the limit; the library reads to the end."""
+    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise SourceError(f"{HOST} answers in an encoding that was not asked for")
+    response.stream = _Bounded(response.stream)
+
+
+class _Bounded(httpx2.SyncByteStream):
+    """The bytes of an answer."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        seen = 0
+        for block in self._stream:
+            seen += len(block)
+            if seen > ANSWER_LIMIT:
+                raise SourceError(f"{HOST} answers with more than {ANSWER_LIMIT} bytes")
+            yield block
+
+    def close(self) -> None:
+        """Close the stream."""
+        self._stream.close()
 
 
 def _listed(item: huggingface_hub.RepoFile, what: str) -> Listed:

@@ -21,8 +21,12 @@ def read_object(data: bytes) -> dict[str, object]:
     """
     try:
         text = data.decode("utf-8")
-        weight.check(text)
-        found = json.loads(text, object_pairs_hook=_unique, parse_constant=_refused)
+        words = weight.check(text)
+        found = json.loads(
+            text,
+            object_pairs_hook=lambda pairs: _unique(pairs, words),
+            parse_constant=_refused,
+        )
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if not isinstance(found, dict):
@@ -30,10 +34,11 @@ def read_object(data: bytes) -> dict[str, object]:
     return found
 
 
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def _unique(pairs: list[tuple[str, object]], words: dict[str, str]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("a key stands twice in one object")
+    weight.share(found, words)
     return found
 
 

@@ -108,8 +108,8 @@ class Api:
     def _json(self, answer: Response, what: str) -> object:
         try:
             text = answer.body.decode()
-            weight.check(text)
-            return json.loads(text)
+            words = weight.check(text)
+            return json.loads(text, object_pairs_hook=lambda pairs: _shared(pairs, words))
         except (ValueError, RecursionError):
             hint = (
                 "a proxy before it may answer with a page of its own: whoever runs it has to look"
@@ -152,3 +152,9 @@ def objects(fields: Fields, key: str) -> list[Fields]:
         raise fields.wrong(key, "is no list")
     where = (*fields.path, key)
     return [Fields(one, (*where, number), fields.fault) for number, one in enumerate(value or [])]
+
+
+def _shared(pairs: list[tuple[str, object]], words: dict[str, str]) -> dict[str, object]:
+    found = dict(pairs)
+    weight.share(found, words)
+    return found

@@ -308,4 +308,5 @@ def test_a_url_that_is_none_is_an_error_and_no_traceback(http: Http, url: str) -
 
 def test_a_redacted_url_has_no_secret() -> None:
     assert redact("https://u:p@h.test:1/a/b?Signature=x#y") == "https://h.test:1/a/b"
+    assert redact("https://h.test/a\x9b2Jb\u202ec") == "https://h.test/a?2Jb?c"
     assert redact("http://[") == "a URL that is none"

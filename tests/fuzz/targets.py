@@ -48,6 +48,7 @@ from tests.fuzz import (
     relocatetargets,
     scantargets,
     servertargets,
+    sourcetargets,
     storetargets,
     vendortargets,
 )
@@ -386,4 +387,5 @@ TARGETS: dict[str, Target] = {
     **contenttargets.TARGETS,
     **storetargets.TARGETS,
     **recordtargets.TARGETS,
+    **sourcetargets.TARGETS,
 }

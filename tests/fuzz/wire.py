@@ -85,17 +85,24 @@ def _sent(body: Any) -> Any:
     return body if body is not None and not isinstance(body, bytes | str) else ()
 
 
-def _response(answer: bytes, method: str) -> requests.Response:
+def parts(answer: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+    """Return status, headers and body of one answer."""
     head, _, body = answer.partition(b"\n\n")
-    first, *lines = head.split(b"\n")
-    status = re.search(rb" ([2-5][0-9][0-9])", first)
-    headers = HTTPHeaderDict()
+    first, *lines = head.split(b"\n", 51)
+    status = re.search(rb" ([2-5][0-9][0-9])", first[:LINE])
+    headers: list[tuple[str, str]] = []
     for line in lines[:50]:
         name, colon, value = line.partition(b":")
-        if colon and re.fullmatch(rb"[!-9;-~]+", name):
-            headers.add(name.decode(), value[:LINE].strip().decode("latin-1"))
+        if colon and re.fullmatch(rb"[!-9;-~]{1,999}", name):
+            headers.append((name.decode(), value[:LINE].strip().decode("latin-1")))
+    return int(status[1]) if status else 200, headers, body
+
+
+def _response(answer: bytes, method: str) -> requests.Response:
+    status, rows, body = parts(answer)
+    headers = HTTPHeaderDict(rows)
     made = requests.Response()
-    made.status_code = int(status[1]) if status else 200
+    made.status_code = status
     made.headers = requests.structures.CaseInsensitiveDict(headers)
     made.raw = HTTPResponse(io.BytesIO(body), headers, preload_content=False, request_method=method)
     return made

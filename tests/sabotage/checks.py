@@ -47,6 +47,24 @@ DOCUMENTS = (
     Sabotage("bundle/instant.py", "if not re.fullmatch(INSTANT, text)", "if False"),
 )
 
+UPSTREAMS = (
+    Sabotage(
+        "bundler/sources/hf_hub.py",
+        "a list without end",
+        tests=("tests/bundler/sources/test_huggingface.py",),
+    ),
+    Sabotage(
+        "bundler/sources/hf_hub.py",
+        "answers with more than",
+        tests=("tests/bundler/sources/test_huggingface.py",),
+    ),
+    Sabotage(
+        "bundler/sources/hf_hub.py",
+        "that was not asked for",
+        tests=("tests/bundler/sources/test_huggingface.py",),
+    ),
+)
+
 SIGNATURES = (
     Sabotage("bundle/signature.py", "is larger than any public key"),
     Sabotage("bundle/signature.py", "is a DSSE envelope"),
@@ -339,6 +357,7 @@ SCANNERS = (
 
 CHECKS = (
     *DOCUMENTS,
+    *UPSTREAMS,
     *SCANS,
     *SCANNERS,
     *SIGNATURES,

@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import httpx2
 import pytest
 from huggingface_hub.utils._paths import filter_repo_objects
 
@@ -15,6 +16,7 @@ from bundle.http import Host, Http
 from bundler import spec
 from bundler.entries import HfEntry
 from bundler.resolve import Upstreams, resolve
+from bundler.sources import hf_hub
 from bundler.sources.huggingface import HuggingFaceSource
 from fixtures.hub import Repo, emulate_hub
 from tests.bundler.sources.items import fetch, file_of
@@ -230,6 +232,30 @@ def test_another_commit_in_the_answer_is_refused(
     hub.lies["sha"] = "1" * 40
     with pytest.raises(SourceError, match="answers about another commit"):
         source.resolve(ENTRY)
+
+
+def test_a_list_whose_pages_never_end_is_refused(
+    source: HuggingFaceSource, hub: EmulatedHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hf_hub, "MOST_ANSWERS", 20)
+    hub.endless = True
+    with pytest.raises(SourceError, match="more than 20 pages: a list without end"):
+        source.resolve(ENTRY)
+    assert len(hub.asked) == 20
+
+
+def test_an_answer_that_is_too_long_is_read_no_further(
+    source: HuggingFaceSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hf_hub, "ANSWER_LIMIT", 50)
+    with pytest.raises(SourceError, match="more than 50 bytes"):
+        source.resolve(ENTRY)
+
+
+def test_an_answer_that_is_packed_is_not_unpacked() -> None:
+    bomb = httpx2.Response(200, headers={"Content-Encoding": "gzip"}, content=iter([b""]))
+    with pytest.raises(SourceError, match="encoding that was not asked for"):
+        hf_hub._bound(bomb)
 
 
 @pytest.mark.parametrize("path", ["../outside", "/etc/passwd", "a\\b", "Config.json"])
