@@ -48,6 +48,8 @@ _BY_STATUS = {
 
 
 _LONGEST = 4096
+_READ = 1 << 20
+"""Bytes of an answer that are looked at."""
 
 
 def told(response: Response) -> tuple[str, str]:
@@ -56,7 +58,7 @@ def told(response: Response) -> tuple[str, str]:
     Source: OCI distribution-spec, "Error Codes". An HTML page gives its title.
     """
     try:
-        first = json.loads(response.body)["errors"][0]
+        first = json.loads(response.body[:_READ])["errors"][0]
         code, message = str(first.get("code", "")), str(first.get("message", ""))
         if isinstance(first.get("detail"), str):
             message += f": {first['detail']}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from array import array
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,6 +13,7 @@ from bundle import weight, yamlparser
 from bundle.decode import MAX_DEPTH, MAX_INTEGER, Key, spell
 from bundle.errors import UsageError
 from bundle.written import Float
+from bundle.yamlplaces import Places
 
 if TYPE_CHECKING:
     from pathlib import Path as FilePath
@@ -33,13 +33,14 @@ _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
 _NUMERIC = frozenset("0123456789+-.")
 _WORDS_KEPT, _LONG = 4096, 200
+_MOST_DOCUMENTS = 10_000
 _QUOTE = "write it in quotes when it is meant as text"
 
 
 class Document:
     """What a file says, as plain data in ``value``, and where it says it."""
 
-    def __init__(self, name: str, value: object, places: _Places) -> None:
+    def __init__(self, name: str, value: object, places: Places) -> None:
         self.name = name
         self.value = value
         self._places = places
@@ -69,46 +70,6 @@ class Document:
     def fault(self, path: Path, message: str, hint: str = "") -> UsageError:
         """Return the error that says ``FILE:LINE:COLUMN: images[0].name: message``."""
         return _fault(self.where(path), path, message, hint)
-
-
-class _Places:
-    """Where the keys and nodes of a document start, in the order in which they do.
-
-    There are very many, so each is a row of two numbers: its position (``line << 32 | column``,
-    from 0), and the row after the last one of what is in it.
-    """
-
-    __slots__ = ("_inside", "after", "start")
-
-    def __init__(self) -> None:
-        self.start = array("Q")
-        self.after = array("I")
-        self._inside: dict[int, dict[str | int, int]] = {}
-
-    def add(self, line: int, column: int) -> int:
-        """Add a row, with nothing in it, and return its number."""
-        row = len(self.start)
-        self.start.append(line << 32 | column)
-        self.after.append(row + 1)
-        return row
-
-    def close(self, row: int) -> None:
-        """Note that what was added since is in ``row``."""
-        self.after[row] = len(self.start)
-
-    def inside(self, row: int, value: object) -> dict[str | int, int]:
-        """Return the rows of a list's items, or of a mapping's keys: a value's is the next one."""
-        if row not in self._inside:
-            found: dict[str | int, int] = {}
-            at = row + 1
-            if isinstance(value, dict):
-                for key in value:
-                    found[key], at = at, self.after[at + 1]
-            elif isinstance(value, list):
-                for number in range(len(value)):
-                    found[number], at = at, self.after[at]
-            self._inside[row] = found
-        return self._inside[row]
 
 
 def _position(packed: int) -> tuple[int, int]:
@@ -205,7 +166,7 @@ class _Reader:
         self.found: list[Document] = []
         self.documents = 0
         self.value: object = None
-        self.places = _Places()
+        self.places = Places()
         self.open: list[dict[str, object] | list[object]] = []
         self.rows: list[int] = []  # of each open container: its row
         self.key: list[str | None] = []  # and the key that awaits its value
@@ -244,7 +205,7 @@ class _Reader:
         if not self.places.start:
             self.places.add(0, 0)
         made = Document(self.name, self.value, self.places)
-        self.value, self.places = None, _Places()
+        self.value, self.places = None, Places()
         return made
 
     def path(self) -> Path:
@@ -285,6 +246,8 @@ class _Reader:
         self.documents += 1
         if self.documents > 1 and not self.many:
             raise self.fault(event, "a second document starts here", "write one file for each")
+        if self.documents > _MOST_DOCUMENTS:
+            raise self.fault(event, f"more than {_MOST_DOCUMENTS} documents", "")
         if event.version or event.tags:
             raise self.fault(event, "YAML directives are not allowed", "leave the % line out")
 

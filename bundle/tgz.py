@@ -9,6 +9,8 @@ import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from bundle.tarstream import Passing
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -23,7 +25,7 @@ def members(archive: bytes, limit: int) -> Iterator[tarfile.TarFile]:
     try:
         with (
             gzip.GzipFile(fileobj=io.BytesIO(archive)) as unpacked,
-            tarfile.open(fileobj=_Capped(unpacked, limit), mode="r|") as found,
+            Passing.open(fileobj=_Capped(unpacked, limit), mode="r|") as found,
         ):
             yield found
     except (tarfile.TarError, zlib.error, EOFError, OSError, RecursionError) as fault:

@@ -16,7 +16,7 @@ ALLOWED, FREE = 5, 6_000_000
 FOREIGN = 6
 """The same of what scanners write, who are fond of objects with one key."""
 
-_OBJECT, _LIST, _TEXT, _NUMBER, _SMALL = 192, 96, 68, 48, 14
+_OBJECT, _LIST, _TEXT, _NUMBER, _SMALL = 192, 96, 68, 48, 20
 _ROOM = {**dict.fromkeys(range(1, 6), 0), 6: 90}
 _KEY, _NEW = 30, 360
 """What keys cost that an object has room for, the next one, and each after that; and a key that the

@@ -128,11 +128,13 @@ def _library(work: Callable[[Any], Any]) -> Any:
 def _framed(message: bytes, where: str) -> str:
     """Return the text of the one signed message, its dashes unescaped."""
     fault = NotTrusted(f"{where} is not one text signed in clear, and nothing else")
+    if len(message) > MAX_BYTES:
+        raise fault
     try:
         lines = message.decode("utf-8").replace("\r\n", "\n").rstrip("\n").split("\n")
     except UnicodeDecodeError:
         raise fault from None
-    if len(message) > MAX_BYTES or lines[0] != _BEGIN or lines[-1] != _END or "" not in lines:
+    if lines[0] != _BEGIN or lines[-1] != _END or "" not in lines:
         raise fault
     start = lines.index("")
     heads = lines[1:start]

@@ -16,6 +16,8 @@ UNPACKED_LIMIT: Final = 256 << 20
 """Bytes that an archive may unpack to; gzip packs zeros a thousandfold."""
 MEMBER_LIMIT: Final = 1 << 20
 """Bytes that Chart.yaml may have."""
+MEMBERS: Final = 20_000
+"""Members of an archive: each header takes time, and gzip packs them two hundred to one."""
 _TEXTS = (
     *("apiVersion", "name", "version", "kubeVersion", "description", "type"),
     *("home", "icon", "condition", "tags", "appVersion"),
@@ -57,7 +59,9 @@ def chart_yaml(archive: bytes) -> bytes:
     """
     found: list[bytes] = []
     with tgz.members(archive, UNPACKED_LIMIT) as members:
-        for member in members:
+        for number, member in enumerate(members):
+            if number >= MEMBERS:
+                raise ValueError(f"more than {MEMBERS} members")
             steps = member.name.removeprefix("./").split("/")
             if len(steps) == 2 and steps[1] == "Chart.yaml":
                 found.append(_member(members, member))

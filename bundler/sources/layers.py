@@ -10,7 +10,7 @@ import zlib
 from contextlib import ExitStack, closing
 from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
-from bundle.tarstream import Blocks, Member
+from bundle.tarstream import Blocks, Passing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -105,10 +105,8 @@ def _scan(stream: _Capped, path: str) -> _Seen:
     gone = {_whiteout(step) for step in (*parents, path)}
     gone |= {f"{step}/.wh..wh..opq" for step in parents} | {".wh..wh..opq"}
     hidden = False
-    with tarfile.open(fileobj=stream, mode="r|", tarinfo=Member) as archive:
+    with Passing.open(fileobj=stream, mode="r|") as archive:
         while (member := archive.next()) is not None:
-            kept: list[tarfile.TarInfo] = vars(archive)["members"]
-            kept.clear()  # tarfile remembers them all, and a layer has a million
             name = posixpath.normpath(member.name.lstrip("/"))
             if name == path:
                 return _found(archive, member, path)

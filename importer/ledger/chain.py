@@ -50,16 +50,17 @@ class Chain:
 
         Bytes without a line feed at their end are an append that was cut: no entry, and no fault.
         """
-        *lines, torn = (self.torn + data).split(b"\n")
+        data, start = self.torn + data, 0
         found, tip = list(self.entries), self.tip
-        for line in lines:
+        while (end := data.find(b"\n", start)) >= 0:
             try:
-                entry = read(line)
+                entry = read(data[start:end])
                 _check(entry, len(found) + 1, tip)
             except BrokenEntry as error:
                 raise BrokenChain(len(found) + 1, str(error), tuple(found)) from None
             found.append(entry)
-            tip = entry.digest
+            tip, start = entry.digest, end + 1
+        torn = data[start:]
         if len(torn) > MAX_LINE:
             raise BrokenChain(len(found) + 1, "is longer than any entry", tuple(found))
         return Chain(tuple(found), torn)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bundle.options import shown
-from bundle.tarstream import Blocks, Member
+from bundle.tarstream import Blocks, Passing
 from importer.scan.batch import SIZE, Batch
 from importer.scan.forward import BLOCK, Forward, Part, gunzip, unzstd
 
@@ -96,10 +96,9 @@ class Inside:
             self._gap(name, f"cannot be unpacked: {_reason(error)}")
 
     def _tar(self, stream: Forward) -> None:
-        archive = tarfile.TarFile(fileobj=stream, mode="r", tarinfo=Member)
+        archive = Passing(fileobj=stream, mode="r")
         # Made with the first header read; next() gives that one first.
         while (member := archive.next()) is not None:
-            vars(archive)["members"].clear()  # tarfile remembers them all: a layer has a million
             here = archive.offset - member.offset_data
             size = min(member.size, here) if member.isreg() and not member.issparse() else here
             if size > 0:

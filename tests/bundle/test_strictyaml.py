@@ -287,3 +287,9 @@ def test_without_libyaml_a_large_file_is_refused_and_not_read_for_minutes(
     with pytest.raises(UsageError, match=r"f\.yaml:1:1: without libyaml no more than") as caught:
         read(" " * (yamlparser.SLOW_LIMIT + 1), limit=64 << 20)
     assert "wheel" in caught.value.hint
+
+
+def test_documents_without_end_in_one_file_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strictyaml, "_MOST_DOCUMENTS", 2)
+    with pytest.raises(UsageError, match=r"f\.yaml:3:1: more than 2 documents"):
+        strictyaml.parse_all(b"--- a\n--- b\n--- c\n", name="f.yaml")

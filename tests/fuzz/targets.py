@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
-from bundle import auth, refusals, signature, state, strictyaml, trust, trustchain
+from bundle import auth, refusals, secretfile, signature, state, strictyaml, trust, trustchain
 from bundle import envelope as header
 from bundle.decode import parse_json
 from bundle.digest import verified
@@ -127,7 +127,7 @@ def trust_chain(data: bytes) -> None:
 
 def cosign_key(data: bytes) -> None:
     """The body of a key file of cosign: what opens is what the seed holds, and nothing else."""
-    label = "ENCRYPTED SIGSTORE PRIVATE KEY"
+    label, data = "ENCRYPTED SIGSTORE PRIVATE KEY", data[: secretfile.MAX_BYTES // 2]
     pem = f"-----BEGIN {label}-----\n{encodebytes(data).decode()}-----END {label}-----\n"
     phrase = Passphrase(environ={"DRAY_KEY_PASSPHRASE": "secret"})
     assert cosignkey.open_key(HERE, pem.encode(), phrase) == b"hello"
@@ -251,6 +251,7 @@ def warehouse(data: bytes) -> None:
 def request(data: bytes) -> None:
     """A request to the registry that serves a bundle: one answer, whose headers are ours alone."""
     try:
+        data = data[: http.HEAD_LIMIT]  # the server reads no more
         read = http.parse(data.removesuffix(b"\r\n\r\n") + b"\r\n\r\n")
         with suppress(ValueError):
             http.one_range(read.headers.get("range", ""), 1000)

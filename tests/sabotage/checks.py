@@ -12,6 +12,7 @@ from tests.sabotage.objectstores import OBJECT_STORES
 from tests.sabotage.receipts import DELTAS, RECEIPTS
 from tests.sabotage.relocation import RELOCATION
 from tests.sabotage.serving import SERVING
+from tests.sabotage.upstreams import BOMBS, UPSTREAMS
 
 DOCUMENTS = (
     Sabotage("bundle/decode.py", "bytes are more than the"),
@@ -45,24 +46,6 @@ DOCUMENTS = (
     Sabotage("bundle/strictyaml.py", "duplicate key, first on line"),
     Sabotage("bundle/strictyaml.py", "merge keys (<<) are not allowed"),
     Sabotage("bundle/instant.py", "if not re.fullmatch(INSTANT, text)", "if False"),
-)
-
-UPSTREAMS = (
-    Sabotage(
-        "bundler/sources/hf_hub.py",
-        "a list without end",
-        tests=("tests/bundler/sources/test_huggingface.py",),
-    ),
-    Sabotage(
-        "bundler/sources/hf_hub.py",
-        "answers with more than",
-        tests=("tests/bundler/sources/test_huggingface.py",),
-    ),
-    Sabotage(
-        "bundler/sources/hf_hub.py",
-        "that was not asked for",
-        tests=("tests/bundler/sources/test_huggingface.py",),
-    ),
 )
 
 SIGNATURES = (
@@ -309,7 +292,12 @@ SCANS = (
     Sabotage("importer/scan/inside.py", "stream.rewind()", "pass", tests=_INSIDE),
     Sabotage("importer/scan/inside.py", "self._raw(name, forward)", "pass", tests=_INSIDE),
     Sabotage("importer/scan/inside.py", "Zstandard more than once", "", tests=_INSIDE),
-    Sabotage("importer/scan/inside.py", "tarinfo=Member", "tarinfo=tarfile.TarInfo", tests=_INSIDE),
+    Sabotage(
+        "importer/scan/inside.py",
+        'Passing(fileobj=stream, mode="r")',
+        'tarfile.TarFile(fileobj=stream, mode="r")',
+        tests=_INSIDE,
+    ),
     Sabotage("importer/scan/scanner.py", "if verdict.found:", "if False:", tests=_SCANNED),
     Sabotage(
         "importer/scan/scanner.py",
@@ -357,6 +345,7 @@ SCANNERS = (
 
 CHECKS = (
     *DOCUMENTS,
+    *BOMBS,
     *UPSTREAMS,
     *SCANS,
     *SCANNERS,
