@@ -137,7 +137,7 @@ def test_a_header_that_claims_a_long_name_is_bounded(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(chartfile, "UNPACKED_LIMIT", 4 << 20)
     info = tarfile.TarInfo("././@LongLink")
     info.type, info.size = tarfile.GNUTYPE_LONGNAME, 1 << 40
-    with pytest.raises(ValueError, match=r"unpacks to more than|no .tgz"):
+    with pytest.raises(ValueError, match="a header in it has more than"):
         chartfile.metadata(gzip.compress(info.tobuf(tarfile.GNU_FORMAT) + bytes(8 << 20)))
 
 
@@ -145,7 +145,7 @@ def test_long_names_of_long_names_are_refused() -> None:
     info = tarfile.TarInfo("././@LongLink")
     info.type, info.size = tarfile.GNUTYPE_LONGNAME, 1
     block = info.tobuf(tarfile.GNU_FORMAT) + b"a".ljust(512, b"\0")
-    with pytest.raises(ValueError, match=r"no .tgz"):
+    with pytest.raises(ValueError, match="more than 8 headers"):
         chartfile.metadata(gzip.compress(block * 5000))
 
 
