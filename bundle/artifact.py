@@ -211,7 +211,8 @@ def _prefix_fault(paths: set[str]) -> str:
 def path_fault(path: str) -> str:
     """Return why ``path`` is no safe relative path for a file on any system, or nothing.
 
-    The rules are the intersection of what object stores, FAT, exFAT, NTFS and POSIX can hold.
+    The rules are for what would leave a folder, deceive a reader, or be one name for two files.
+    Characters that only FAT and NTFS refuse are theirs to refuse: they do so before all is visible.
     """
     if not path or len(path.encode("utf-8", "surrogatepass")) > 900:
         return "is empty or longer than 900 bytes"

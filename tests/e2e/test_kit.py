@@ -111,6 +111,7 @@ def test_readme_s_commands_check_install_and_run_it_cut_off(
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Verified OK" in done.stdout
     assert "kit OK" in done.stdout
+    assert (tmp_path / "checked" / f"{kit.name}.tar").is_file(), "it is not checked in a copy"
     dray = [*CUT_OFF, tmp_path / "dray/bin/dray"]
     trusted = ["--trust", bundle.trust]
     for command in (
