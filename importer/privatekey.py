@@ -32,6 +32,9 @@ def load(
     try:
         key: object = _decrypted(path, data, passphrase)
     except (ValueError, UnsupportedAlgorithm, InternalError):
+        if b"PUBLIC KEY-----" in data:
+            message = f"{path} is a public key, not a private one"
+            raise UsageError(message, hint=wanted) from None
         if fips.is_on():
             hint = "write it anew: openssl pkcs8 -topk8 -v2 aes-256-cbc -v2prf hmacWithSHA256"
             message = f"--fips: {path} cannot be read with what is approved"

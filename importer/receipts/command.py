@@ -117,7 +117,8 @@ def listing(stream: str, *, as_json: bool) -> None:
     failure = (
         VerificationError(
             f"{strange[0]['file']} is not the receipt that this host's ledger names",
-            hint="it was changed, or its import was killed: run that import again for another one",
+            hint="it was changed, or is older than a ledger that was begun anew, or its import was "
+            "killed: run that import again for another one",
         )
         if strange
         else None

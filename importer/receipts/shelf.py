@@ -14,6 +14,7 @@ from bundle.state import default_folder
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
+    from datetime import datetime
     from pathlib import Path
 
 FOLDER = "receipts"
@@ -40,24 +41,31 @@ def alone() -> Iterator[None]:
         yield
 
 
-def write(bundle: str, data: bytes, known: Container[str]) -> Path:
+def write(bundle: str, data: bytes, known: Container[str], since: datetime | None = None) -> Path:
     """Keep a receipt under the next number of its bundle, durably; the caller is :func:`alone`.
 
-    ``known`` are the digests that the ledger names. A last receipt that is none of them is what a
-    run has left that was killed before the ledger had it: its number is used again. Raises
+    ``known`` are the digests that the ledger names, which was opened at ``since``. A later receipt
+    that is none of them is what a run has left that was killed before the ledger had it: its number
+    is used again. An earlier one is of a ledger that was set aside, and stays. Raises
     :class:`UsageError`.
     """
     place = folder()
     try:
         found = sorted(item for item in _found(place) if item[0] == bundle)
         number = found[-1][1] if found else 0
-        if not found or str(Digest.of(found[-1][2].read_bytes())) in known:
+        if not found or not _is_left_over(found[-1][2], known, since):
             number += 1
         path = place / f"{bundle}.receipt-{number:04d}.json"
         replace_file(path, data)
     except OSError as error:
         raise _cannot(place, error) from None
     return path
+
+
+def _is_left_over(path: Path, known: Container[str], since: datetime | None) -> bool:
+    if str(Digest.of(path.read_bytes())) in known:
+        return False
+    return since is not None and path.stat().st_mtime >= since.timestamp()
 
 
 def copy(data: bytes, path: Path) -> None:

@@ -120,7 +120,8 @@ class Scribe:
         data = self.key.seal(made) if self.key else dsse.Envelope(PAYLOAD_TYPE, made).to_bytes()
         with shelf.alone():
             ledger.refresh()
-            self.written = shelf.write(receipt.bundle.name, data, ledger.receipts())
+            opened = ledger.chain.entries[0].when if ledger.chain.entries else None
+            self.written = shelf.write(receipt.bundle.name, data, ledger.receipts(), opened)
             note(data)
         return data
 

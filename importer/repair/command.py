@@ -72,7 +72,7 @@ def repair(
     found = opened(media, trusted, copies, signatures)
     signers = found.require(trusted, instant.now())
     manifest, digest = found.manifest, Digest.of(found.data)
-    own = [folder / media.name for folder in (*new, *((out,) if out else ()))]
+    own = [places.inside(folder, media.name) for folder in (*new, *((out,) if out else ()))]
     given = [folder for folder in media.folders if folder not in own]
     where = places.find(manifest, media, new, out, given)
     shelf = Shelf(sources, trusted) if sources else None
@@ -94,5 +94,7 @@ def repair(
 
 def _with_new(media: Media, folders: tuple[Path, ...], new: tuple[Path, ...]) -> Media:
     """Take in what an earlier run has written into the new folders."""
-    begun = [folder / media.name for folder in new if (folder / media.name).is_dir()]
+    from importer.repair.places import inside  # noqa: PLC0415  (not for --help)
+
+    begun = [place for folder in new if (place := inside(folder, media.name)).is_dir()]
     return type(media).find([*folders, *begun]) if begun else media

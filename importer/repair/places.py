@@ -46,6 +46,15 @@ class Places:
         return list(dict.fromkeys(self.folders.values()))
 
 
+def inside(folder: Path, name: str) -> Path:
+    """Return where the bundle's files go in a new folder: in one of its name, as an export has it.
+
+    That is ``folder`` itself where it is called so, or lies in one: ``prod-000001/medium-2``.
+    """
+    here = folder.absolute()
+    return folder if name in {here.name, here.parent.name} else folder / name
+
+
 def find(
     manifest: Manifest, media: Media, to: Sequence[Path], out: Path | None, given: Sequence[Path]
 ) -> Places:
@@ -60,7 +69,7 @@ def find(
     for group in manifest.parity:
         for file in group.files:
             names[file.medium].add(file.name)
-    new = [folder / manifest.name for folder in to]
+    new = [inside(folder, manifest.name) for folder in to]
     folders: dict[int, Path] = {}
     for number, wanted in names.items():
         counts = {
@@ -82,7 +91,7 @@ def find(
             hint="give a --to DIR for each of them, or the folders of those that are at hand",
         )
     folders |= dict(zip(lost, fresh, strict=False))
-    return Places(manifest, folders, out / manifest.name if out else None)
+    return Places(manifest, folders, inside(out, manifest.name) if out else None)
 
 
 def sweep(media: Media, names: set[str]) -> None:

@@ -229,6 +229,16 @@ def test_the_script_on_the_medium_gives_out_no_byte_that_is_not_authentic(
     if damage == "stranger":
         keyed.dray("keygen", "--for", "encryption", "--name", "no", "--no-passphrase")
         command[3] = str(keyed.folder / "no.decrypt-key")
+        for wrong, says in (
+            (["ops.encrypt-to"], b"is no private key in PEM"),
+            (["nowhere"], b"No such file"),
+            ([], b"KEY"),
+        ):
+            words = [*command[:3], *(str(keyed.folder / name) for name in wrong), str(chunk)]
+            done = subprocess.run(words, capture_output=True, check=False)
+            assert (done.returncode, done.stdout) == (1, b"")
+            assert says in done.stderr
+            assert b"Traceback" not in done.stderr
     chunk.write_bytes(data[:-1056] if damage == "cut" else data + b"\0" * (damage == "more"))
     done = subprocess.run(command, capture_output=True, check=False)
     assert done.returncode == 1

@@ -47,6 +47,11 @@ def test_what_openssl_makes_is_read_and_others_who_may_read_it_are_named(tmp_pat
     assert "chmod 600" in warning
 
 
+def test_the_public_half_is_told_from_the_private_one(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is a public key, not a private one"):
+        decryptkey.load(pair(tmp_path).public, TRUST, passphrase=NOBODY)
+
+
 def test_a_key_of_the_trust_file_is_refused(tmp_path: Path) -> None:
     made = pair(tmp_path)
     signer = signing.Signer("ops", made.public_key, lambda _data: b"")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -250,6 +251,16 @@ def test_killed_before_the_ledger_had_it_leaves_an_import_that_has_not_ended(
     (path,) = shelf.listed()
     assert str(Digest.of(path.read_bytes())) in Ledger.open().receipts()
     assert run("list").code == 0
+
+
+def test_a_receipt_of_a_ledger_that_was_set_aside_is_not_written_over(bundle: Bundle) -> None:
+    assert bring(bundle).code == 0
+    (old,) = shelf.listed()
+    data = old.read_bytes()
+    os.utime(old, (0, 0))
+    Ledger.open().restart("moved")
+    assert bring(bundle).code == 0
+    assert [path.read_bytes() == data for path in shelf.listed()] == [True, False]
 
 
 def test_an_import_that_was_interrupted_has_no_receipt(

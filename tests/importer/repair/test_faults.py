@@ -155,7 +155,7 @@ def test_killed_at_any_moment_nothing_is_worse_and_the_next_run_completes(
                 "write": (os, "pwrite"),
                 "fsync": (os, "fsync"),
                 "rename": (Path, "rename"),
-                "after": (beside, "_sync"),
+                "after": (beside, "sync_folder"),
             }
             owner, name = places[moment]
             real = getattr(owner, name)

@@ -211,6 +211,16 @@ def test_any_one_lost_medium_is_made_again(drives: Make, kind: str, tmp_path: Pa
         }
 
 
+def test_a_lost_folder_is_made_again_where_it_lay(drives: Make, tmp_path: Path) -> None:
+    made = drives("three drives")
+    left, place = made.folders[1:], tmp_path / made.bundle.name / "medium-1"
+    made.repair("--to", place, folders=left)
+    assert {path.parent for path in now(place)} == {place}
+    shutil.rmtree(place)
+    made.repair("--to", place.parent, folders=left)
+    assert {path.parent for path in now(place.parent)} == {place.parent}
+
+
 def test_two_lost_media_are_made_again_with_two_parities(drives: Make, tmp_path: Path) -> None:
     made = drives("five drives")
     to = [part for n in (1, 2) for part in ("--to", tmp_path / f"new-{n}")]
