@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bundle import instant
-from bundle.errors import TargetError
+from bundle.errors import TargetError, UsageError
 from bundle.receipt import Entry
 from importer.ledger.streams import Standing
 from importer.load import Load
@@ -132,12 +132,14 @@ def test_an_older_bundle_that_was_verified_does_not_wait(one: Bundle, two: Bundl
 def test_a_note_of_another_bundle_under_that_name_counts_for_nothing(
     two: Bundle, tmp_path: Path
 ) -> None:
-    first, _second = two.folders
-    assert run("verify", two, first).code == 4
     other = factory.build(tmp_path / "other", delta.first, sequence=2, chunk_size=delta.CHUNK)
     assert run("verify", other, *other.folders).code == 0
+    (noted,) = seen.notes()
+    first, _second = two.folders
+    assert run("verify", two, first).code == 4
     (waiting,) = seen.notes()
-    assert waiting.chunks == {chunk.number for chunk in other.manifest.chunks}
+    assert waiting.chunks == set(two.manifest.media[0].chunks)
+    assert noted.chunks - waiting.chunks
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"\xff", b'{"chunks": [true]}', b"[" * 9999])
@@ -146,6 +148,15 @@ def test_a_note_that_is_none_is_passed_over(one: Bundle, host: Path, data: bytes
     (host / "state" / "seen").mkdir(exist_ok=True)
     (host / "state" / "seen" / "prod-000009.json").write_bytes(data)
     assert status(one)["pending"] == []
+
+
+@pytest.mark.parametrize("number", [True, 0, "1", None])
+def test_a_note_whose_chunks_are_no_numbers_is_none(one: Bundle, number: object) -> None:
+    assert run("verify", one, *one.folders).code == 0
+    (noted,) = seen.notes()
+    data = json.dumps({**noted.to_dict(), "chunks": [1, number]}).encode()
+    with pytest.raises(UsageError, match="holds what is no number"):
+        seen.read(data)
 
 
 def test_an_import_that_was_killed_waits_with_where_it_went(
