@@ -212,6 +212,11 @@ LIES: dict[str, tuple[Callable[[dict[str, Any]], object], int, str]] = {
         3,
         "which no base of",
     ),
+    "parts of what is left out": (
+        lambda b: left(b).update(parts=b["blobs"][0]["parts"]),
+        3,
+        "is left out, and has parts",
+    ),
     "a manifest left out": (
         lambda b: [
             blob.update(encoding=REQUIRED, parts=[], bases=left(b)["bases"])

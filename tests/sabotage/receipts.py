@@ -73,7 +73,7 @@ DELTAS = (
         tests=("tests/property/test_delta.py",),
     ),
     Sabotage("bundle/chunks.py", "is left out, and has no bases; or the other way", tests=_LEFT),
-    Sabotage("bundle/chunks.py", "is left out, and has parts", tests=("tests/property",)),
+    Sabotage("bundle/chunks.py", "is left out, and has parts", tests=_LEFT),
     Sabotage("bundle/chunks.py", "leaves out a manifest of", tests=_LEFT),
     Sabotage("bundle/chunks.py", "which no base of", tests=_LEFT),
     Sabotage(
