@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bundle.digest import Digest
+from bundle.errors import MediaIncomplete
+from bundle.media import Media
+from bundle.reader import Reader
 from bundle.required import REQUIRED, SMALLEST
+from importer.targets.folder import Folder
 from tests import delta, factory
 from tests.refusals.table import dray
 
@@ -156,6 +160,25 @@ def test_a_base_that_rots_after_it_was_found_is_not_published(
     assert not Path("warehouse/models/nvidia/riva/1.1/.dray-complete.json").exists()
 
 
+def test_where_a_stores_word_is_no_proof_what_is_there_is_read_back(
+    pair: tuple[Bundle, Bundle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert bring(pair[1]).code == 0
+    path = Path("warehouse/models/nvidia/riva/1.1/sub/model.bin")
+    path.write_bytes(bytes(path.stat().st_size))
+    monkeypatch.setattr(Folder, "proves", False)
+    monkeypatch.setattr(Folder, "has", lambda *_: True)
+    done = bring(pair[1])
+    assert (done.code, "is not what was imported there" in done.err) == (6, True), done
+
+
+def test_what_is_left_out_cannot_be_read_from_the_medium(pair: tuple[Bundle, Bundle]) -> None:
+    two = pair[1].manifest
+    out = next(blob.digest for blob in two.blobs if blob.encoding == REQUIRED)
+    with pytest.raises(MediaIncomplete, match=f"is left out of {two.name}, which builds on"):
+        Reader(two, Media.find(pair[1].folders)).blob(out)
+
+
 def test_verify_says_what_it_cannot_check(pair: tuple[Bundle, Bundle]) -> None:
     done = dray("verify", pair[1].folder, "--trust", pair[1].trust, folder=Path.cwd())
     assert done.code == 0, done
@@ -235,6 +258,11 @@ LIES: dict[str, tuple[Callable[[dict[str, Any]], object], int, str]] = {
         lambda b: [base.update(bundle="prod-000009") for base in left(b)["bases"]],
         3,
         "names the bundle prod-000009, which is none of the bases",
+    ),
+    "a base that names no file": (
+        lambda b: [base.pop("path", None) for base in left(b)["bases"]],
+        4,
+        "for nvidia/riva:1.1 at warehouse",
     ),
     "a base that was never here": (
         lambda b: [
