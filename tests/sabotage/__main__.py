@@ -4,7 +4,8 @@
 as it is, must be green first. What survives is a hole in the tests, and the exit code is 1.
 
 The test that noticed a check last time (in ``.cache/sabotage.json``) runs first, then the check's
-own tests and its module's, and the table of refusals only when all of them are green.
+own tests, those with real servers too, then its module's, and the table of refusals only when all
+of them are green.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ ROOT = Path(__file__).parents[2]
 PARTS = ("schemas", "bundle", "bundler", "importer", "fixtures", "tests", "docs")
 FILES = ("pyproject.toml", "README.md", "Makefile")
 ALWAYS = ("tests/refusals",)
+NO_SERVERS = ("-m", "not server")
 SEEN = ROOT / ".cache" / "sabotage.json"
 SECONDS, BASELINE = 900, 7200
 NOTHING_RAN = (4, 5)
@@ -71,10 +73,12 @@ def copied(copy: Path) -> Path:
 
 def every(chosen: Sequence[Sabotage], copies: SimpleQueue[Path], jobs: int) -> int:
     """Run the baseline and all of it; return how many survived."""
-    everything = dict.fromkeys(path for check in chosen for path in (*tests_of(check), *ALWAYS))
-    copy = copies.get()
-    if red := run(copy, list(everything), BASELINE, "-n", str(jobs)):
-        sys.exit(f"the baseline is red: {red}")
+    own = list(dict.fromkeys(path for check in chosen for path in check.tests))
+    others = list(dict.fromkeys(path for check in chosen for path in (*of_module(check), *ALWAYS)))
+    copy, workers = copies.get(), ("-n", str(jobs), "--dist", "loadgroup")
+    for stage in ((own, *workers), (others, *NO_SERVERS, *workers)):
+        if red := run(copy, *stage, seconds=BASELINE):
+            sys.exit(f"the baseline is red: {red}")
     copies.put(copy)
     sys.stdout.write(f"baseline: green; {len(chosen)} checks to take out\n")
     sys.stdout.flush()
@@ -93,9 +97,13 @@ def one(check: Sabotage, copies: SimpleQueue[Path], seen: dict[str, str]) -> str
     whole = path.read_bytes()
     change(path, check.applied(whole.decode()).encode())
     try:
-        stages = [[seen[check.key]]] if check.key in seen else []
-        stages += [tests_of(check), list(ALWAYS)]
-        red = next(filter(None, (run(copy, stage) for stage in stages if stage)), "")
+        stages: list[tuple[Sequence[str], *tuple[str, ...]]] = [
+            ([seen[check.key]] if check.key in seen else (),),
+            (check.tests,),
+            (of_module(check), *NO_SERVERS),
+            (ALWAYS, *NO_SERVERS),
+        ]
+        red = next(filter(None, (run(copy, *stage) for stage in stages if stage[0])), "")
     finally:
         change(path, whole)
         copies.put(copy)
@@ -114,20 +122,20 @@ def change(path: Path, source: bytes) -> None:
         compiled.unlink()
 
 
-def tests_of(check: Sabotage) -> list[str]:
-    """Return what to run first: the check's own tests, then its module's."""
+def of_module(check: Sabotage) -> list[str]:
+    """Return the tests that are named after a check's module."""
     module = Path(check.file)
     own = ROOT / "tests" / module.parent
     found = sorted(own.glob(f"test_{module.stem}*.py"))
-    return [*check.tests, *(str(path.relative_to(ROOT)) for path in found)]
+    return [str(path.relative_to(ROOT)) for path in found]
 
 
-def run(copy: Path, paths: Sequence[str], seconds: float = SECONDS, *more: str) -> str:
+def run(copy: Path, paths: Sequence[str], *more: str, seconds: float = SECONDS) -> str:
     """Run tests over a copy of the tree, and return the one that failed, or nothing."""
     options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--no-header", *more]
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", *options, "-m", "not server", *paths],
+            [sys.executable, "-m", "pytest", *options, *paths],
             cwd=copy,
             env={**os.environ, "PYTHONPATH": str(copy)},
             capture_output=True,
