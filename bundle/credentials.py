@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 HELPER_TIMEOUT = 60.0
 """Seconds; a helper may ask the desktop to unlock a keychain."""
 _HUB = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
-_LIMIT = 4 << 20
+_LIMIT = 1 << 20
 _TOKEN_USER = "<token>"  # noqa: S105  (how a helper says that the secret is an identity token)
 _ABSENT = "credentials not found"
 
@@ -90,7 +90,7 @@ def _load(file: Path, *, required: bool) -> Mapping[str, object] | None:
     except (ValueError, RecursionError):
         config = None
     if not isinstance(config, dict):
-        raise _broken(file, "no JSON object")
+        raise _broken(file, "no JSON object of at most 1 MiB")
     return config
 
 

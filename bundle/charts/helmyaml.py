@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 MAX_NODES: Final = 500_000
 """Nodes of a document with every alias written out."""
+MAX_WRITTEN: Final = 150_000
+"""Nodes and documents as written; in memory each comes to some 400 bytes."""
 MAX_DEPTH: Final = 60
 
 
@@ -81,8 +83,8 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _integer)
 def load(text: str) -> Any:
     """Return the one document in ``text``; raise ``ValueError`` with the reason if there is none.
 
-    Refused are nesting deeper than 60, more than 500,000 nodes once every alias is written out,
-    and an alias inside what it names.
+    Refused are nesting deeper than 60, more than 150,000 nodes, or 500,000 once every alias is
+    written out, and an alias inside what it names.
     """
     found = load_all(text)
     if len(found) > 1:
@@ -110,7 +112,7 @@ def _check(text: str) -> None:
     sizes: dict[str, int] = {}
     open_: list[tuple[str | None, int]] = []
     total = 0
-    for event in _events(text):
+    for event in _bounded(_events(text)):
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes:
                 raise ValueError("an alias of nothing, or of what it stands in")
@@ -130,6 +132,15 @@ def _check(text: str) -> None:
                 sizes[event.anchor] = 1
         if total > MAX_NODES:
             raise ValueError(f"more than {MAX_NODES} nodes")
+
+
+def _bounded(events: Iterator[Any]) -> Iterator[Any]:
+    written = 0
+    for event in events:
+        written += isinstance(event, (yaml.NodeEvent, yaml.DocumentStartEvent))
+        if written > MAX_WRITTEN:
+            raise ValueError(f"more than {MAX_WRITTEN} nodes are written in it")
+        yield event
 
 
 def _events(text: str) -> Iterator[Any]:

@@ -36,4 +36,9 @@ DOCUMENTS = (
     Sabotage("bundle/strictyaml.py", "duplicate key, first on line"),
     Sabotage("bundle/strictyaml.py", "merge keys (<<) are not allowed"),
     Sabotage("bundle/instant.py", "if not re.fullmatch(INSTANT, text)", "if False"),
+    Sabotage(
+        "bundle/charts/helmyaml.py",
+        "nodes are written in it",
+        tests=("tests/bundler/discover/test_hostile_charts.py",),
+    ),
 )

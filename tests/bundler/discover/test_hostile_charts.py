@@ -51,6 +51,7 @@ REFUSED = {
     ),
     "values that are a list": (small("[a]\n"), "is no mapping"),
     "values that are a bomb": (small(BOMB), "more than 500000 nodes"),
+    "values of too many parts": (small("---\n" * 80_000), "more than 150000 nodes are written"),
     "values that hold themselves": (small("a: &a [*a]\n"), "alias"),
     "deep values": (small("a: " + "[" * 100 + "]" * 100), "nested deeper"),
     "values with a type": (small("a: !!python/object/apply:os.system [x]\n"), "could not"),
