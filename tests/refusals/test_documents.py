@@ -63,8 +63,8 @@ def unclosed(bundle: Bundle) -> None:
 
 
 def doubled(bundle: Bundle) -> None:
-    rows = b",".join(b'"k%d":1' % number for number in range(20_000))
-    bundle.sign(b"{" + rows + b',"k19999":1}')
+    rows = b",".join(b'"k%d":1' % number for number in range(9_000))
+    bundle.sign(b"{" + rows + b',"k8999":1}')
 
 
 def recode(encoding: str) -> Tell:
@@ -77,7 +77,7 @@ FORM = (
     Lie("a key is doubled", text(b"{", b'{"stream": "x",'), 3, "duplicate key 'stream'"),
     Lie("an inner key is doubled", text(b'"number": 1', b'"number": 1, "number": 2'), 3, STRICT),
     Lie("an escaped key is doubled", text(b"{", rb'{"\u0073tream": "x",'), 3, "duplicate key"),
-    Lie("a key of very many is doubled", doubled, 3, "duplicate key 'k19999'"),
+    Lie("a key of very many is doubled", doubled, 3, "duplicate key 'k8999'"),
     Lie("a number is beyond 2**53", text(b": 7,", b": 9007199254740993,"), 3, "out of range"),
     Lie("a number has a million digits", text(b": 7,", b": 1" + b"0" * 10**6 + b","), 3, "range"),
     Lie("a number is infinite", text(b": 7,", b": 1e999,"), 3, "not an integer"),
