@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -42,6 +43,7 @@ def help_of(*words: str) -> str:
     return done.stdout
 
 
+@functools.cache
 def text() -> str:
     """Return the document."""
     parts = [HEAD, f"\n```text\n{help_of()}```\n"]

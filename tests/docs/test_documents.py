@@ -217,6 +217,7 @@ def test_the_example_is_valid(block: Block, tmp_path: Path) -> None:
     CHECKS[block.about](block, tmp_path)
 
 
+@pytest.mark.xdist_group("help")
 def test_the_commands_page_is_what_the_program_says() -> None:
     assert commands.FILE.read_text(encoding="utf-8") == commands.text(), "run make docs"
 
@@ -227,6 +228,7 @@ def test_the_readme_names_every_command() -> None:
     assert [name for name in names if f"dray {name}" not in text] == []
 
 
+@pytest.mark.xdist_group("help")
 def test_every_option_in_a_document_exists() -> None:
     known = set(re.findall(r"--[a-z][a-z-]+", commands.text()))
     unknown = {

@@ -76,7 +76,7 @@ def made(folder: Path, *arguments: object) -> Path:
     return folder / str(told["folder"])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a key, in which kits are made."""
     folder = tmp_path_factory.mktemp("kit")
@@ -85,13 +85,13 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def kit(desk: Path) -> Path:
     """The folder of a kit of wheels."""
     return made(desk)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return factory.build(tmp_path_factory.mktemp("bundle"))
 
@@ -163,7 +163,7 @@ def script_of(folder: Path) -> str:
     return script.replace("PUBLIC.pem", str(folder.parents[1] / "alice.pub"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def standalone(desk: Path) -> Path:
     """The folder of a kit with an interpreter."""
     if missing := [program for program in frozen.PROGRAMS if not shutil.which(program)]:
@@ -204,6 +204,7 @@ def test_a_standalone_kit_runs_for_nobody_on_a_bare_host(
     assert lacking.returncode == 2, "the low side is not in it"
 
 
+@pytest.mark.skipif("DRAY_SLOW" not in os.environ, reason="a minute more: DRAY_SLOW=1 runs it")
 def test_a_standalone_kit_is_the_same_file_when_it_is_made_again(
     standalone: Path, desk: Path, tmp_path: Path
 ) -> None:

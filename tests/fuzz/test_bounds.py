@@ -1,4 +1,4 @@
-"""Hostile inputs cost little: a megabyte of each kind for a few targets, and the measure itself."""
+"""Hostile inputs cost little: a megabyte of each kind for one target, and the measure itself."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import pytest
 from tests.fuzz import bounds, targets
 
 
-@pytest.mark.parametrize("target", ["json", "image", "docker-config"])
-def test_a_hostile_megabyte_costs_little(target: str) -> None:
-    found = {name: bounds.cost(target, data) for name, data in bounds.hostile(target, 900_000)}
+def test_a_hostile_megabyte_costs_little() -> None:
+    found = {name: bounds.cost("json", data) for name, data in bounds.hostile("json", 900_000)}
     assert {name: cost.fault for name, cost in found.items() if cost.fault} == {}
 
 

@@ -199,7 +199,7 @@ KEYS = [
         "a public key",
         lambda _b: None,
         2,
-        "is not a private key that can be read",
+        "is a public key, not a private one",
         "",
         options=("--decrypt-key", "mine.encrypt-to"),
     ),
