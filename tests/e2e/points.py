@@ -6,7 +6,7 @@ import itertools
 import os
 import random
 
-POINTS = int(os.environ.get("DRAY_KILL_POINTS", "7"))
+POINTS = int(os.environ.get("DRAY_KILL_POINTS", "5"))
 """How many instants of each kind; a whole sweep takes minutes: set it to 1000."""
 
 

@@ -41,7 +41,7 @@ def test_a_good_seed_is_read(target: str, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_any_bytes_are_read_or_refused(target: str, data: st.DataObject) -> None:
     pool = [seed for _, seed in seeds(target)]
