@@ -91,7 +91,7 @@ def test_an_empty_file_is_a_file(place: Place) -> None:
 
 
 def test_many_small_files_all_arrive(place: Place) -> None:
-    files = {f"folder{n % 7}/file{n}": f"text {n}".encode() for n in range(120)}
+    files = {f"folder{n % 7}/file{n}": f"text {n}".encode() for n in range(40)}
     artifact = place.artifact(files)
     put_in(place, artifact)
     assert sorted(place.look(artifact).values()) == place.expected(artifact)

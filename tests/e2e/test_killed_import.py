@@ -186,10 +186,7 @@ def keys(store: ObjectStore, bucket: str) -> dict[str, int]:
         client.close()
 
 
-@pytest.mark.parametrize(
-    "kind",
-    ["s3_rclone_tls", "s3_versity", pytest.param("s3_rgw", marks=pytest.mark.xdist_group("ceph"))],
-)
+@pytest.mark.parametrize("kind", ["s3_rclone_tls", "s3_versity"])
 def test_a_store_shows_no_object_early_and_gets_no_part_twice(
     kind: str,
     request: pytest.FixtureRequest,
