@@ -162,12 +162,16 @@ def _allowed(fields: Fields) -> Allowed:
         until = day + timedelta(days=1)
     except (ValueError, OverflowError):
         raise fields.wrong("until", f"there is no day {text}", "write 2027-01-31") from None
+    is_named = "package" in fields.names()
+    package = fields.text("package", "", pattern=r"[!-~]{1,512}")
+    if is_named and not package:
+        raise fields.wrong("package", "is empty", "leave it out: that means any")
     made = Allowed(
         fields.text("id", pattern=_ID),
         fields.text("reason", pattern=_REASON),
         until,
         fields.text("match", "*", pattern=PATTERN),
-        fields.text("package", "", pattern=r"[!-~]{1,512}"),
+        package,
     )
     fields.done(("id", "reason", "until", "match", "package"))
     return made

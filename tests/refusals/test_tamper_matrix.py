@@ -61,8 +61,9 @@ def test_an_import_of_what_was_tampered_with_shows_nothing(
     flipped = data.draw(st.sampled_from(sorted(desk.folder.iterdir())))
     cases += matrix.flips(flipped, iter([data.draw(st.integers(0, flipped.stat().st_size - 1))]))
     operation, case = data.draw(st.sampled_from(cases))
-    if 0 in matrix.expected(operation, matrix.class_of(case.file.name, desk)):
-        return
+    kind = matrix.class_of(case.file.name, desk)
+    if 0 in matrix.expected(operation, kind) or (operation, kind) == ("flip", "signature"):
+        return  # what is good all the same would be imported, and the next import read nothing
     seen = visible(loaded)
     with matrix.restored(desk):
         matrix.judge(desk, operation, case, "--to", loaded, way=IMPORT)

@@ -328,7 +328,8 @@ def test_it_ends_though_clients_are_connected(kinds: dict[str, Bundle], serve: S
         began = time.monotonic()
         served.server.end()
         assert time.monotonic() - began < 2
-        assert client.recv(1) == b""
+        rest = iter(lambda: client.recv(1 << 16), b"")  # of the answer; a time-out if it stays open
+        assert len(b"".join(rest)) < 1000
     assert threading.active_count() < 20
 
 
