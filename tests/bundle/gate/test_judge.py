@@ -247,7 +247,7 @@ LIES = {
     "max-severity: low\nallow: [{id: CVE-1, until: 2026-01-01}]": "'reason' is missing",
     "max-severity: low\nallow: [{id: CVE-1, reason: x}]": "'until' is missing",
     "max-severity: low\nallow: [{id: CVE-1, reason: x, until: 2026-02-30}]": "there is no day",
-    'max-severity: low\nallow: [{id: CVE-1, reason: x, until: 2027-01-31, package: ""}]': "package is empty",
+    'max-severity: low\nallow: [{id: C-1, reason: x, until: 2027-01-31, package: ""}]': "is empty",
     "max-severity: low\nallow: [{id: CVE-1, reason: x, until: never}]": "is not allowed",
     "max-severity: low\nvex: [{file: nowhere.json}]": "there is no file",
     "max-severity: low\nvex: [{file: x, carried: y}]": "exactly one of file and carried",
