@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -46,6 +47,7 @@ def test_dray_is_measured_beside_the_tools_that_are_here(tmp_path: Path) -> None
     assert {row["rounds"] for row in rows.values()} == {1}, "a tool failed"
 
 
+@pytest.mark.skipif("DRAY_SLOW" not in os.environ, reason="half a minute: DRAY_SLOW=1")
 @pytest.mark.server
 def test_verification_start_and_memory_are_measured(tmp_path: Path) -> None:
     rows = bench(tmp_path, "--only", "verify,start,memory", "--tools", "dray,oras,skopeo")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tests.factory import Bundle
 
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("kit")]
+SLOW = pytest.mark.skipif("DRAY_SLOW" not in os.environ, reason="a minute more: DRAY_SLOW=1")
 OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
 DRAY = [sys.executable, "-c", "from bundle.cli import main; main()"]
 CUT_OFF = ["unshare", "--map-root-user", "--net"]
@@ -171,6 +172,7 @@ def standalone(desk: Path) -> Path:
     return made(desk, "--standalone")
 
 
+@SLOW
 def test_a_standalone_kit_runs_for_nobody_on_a_bare_host(
     standalone: Path, bundle: Bundle, tmp_path: Path
 ) -> None:
@@ -204,7 +206,7 @@ def test_a_standalone_kit_runs_for_nobody_on_a_bare_host(
     assert lacking.returncode == 2, "the low side is not in it"
 
 
-@pytest.mark.skipif("DRAY_SLOW" not in os.environ, reason="a minute more: DRAY_SLOW=1 runs it")
+@SLOW
 def test_a_standalone_kit_is_the_same_file_when_it_is_made_again(
     standalone: Path, desk: Path, tmp_path: Path
 ) -> None:

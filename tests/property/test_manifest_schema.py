@@ -126,7 +126,7 @@ def test_every_manifest_obeys_the_schema_and_reads_back_equal(made: Manifest) ->
     assert Manifest.from_bytes(made.to_bytes()).to_bytes() == made.to_bytes()
 
 
-@settings(SLOW, max_examples=500)
+@settings(SLOW, max_examples=200)
 @given(mutations(SAMPLE.to_dict()))
 def test_the_reader_and_the_schema_agree_on_changed_manifests(document: Any) -> None:
     found = read(json.dumps(document).encode())

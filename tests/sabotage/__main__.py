@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
@@ -36,6 +37,7 @@ FILES = ("pyproject.toml", "README.md", "Makefile")
 ALWAYS = ("tests/refusals",)
 NO_SERVERS = ("-m", "not server")
 SEEN = ROOT / ".cache" / "sabotage.json"
+_KEEPING = threading.Lock()
 SECONDS, BASELINE = 900, 7200
 NOTHING_RAN = (4, 5)
 """Exit codes of pytest when a test is gone, or none was chosen."""
@@ -85,8 +87,6 @@ def every(chosen: Sequence[Sabotage], copies: SimpleQueue[Path], jobs: int) -> i
     seen = json.loads(SEEN.read_text()) if SEEN.exists() else {}
     with ThreadPoolExecutor(jobs) as pool:
         found = list(pool.map(lambda check: one(check, copies, seen), chosen))
-    SEEN.parent.mkdir(exist_ok=True)
-    SEEN.write_text(json.dumps(seen, indent=1, sort_keys=True))
     return found.count("")
 
 
@@ -107,12 +107,20 @@ def one(check: Sabotage, copies: SimpleQueue[Path], seen: dict[str, str]) -> str
     finally:
         change(path, whole)
         copies.put(copy)
-    seen.pop(check.key, None)
-    if red.startswith("tests/"):
-        seen[check.key] = red
+    remember(seen, check, red)
     sys.stdout.write(f"{'noticed ' if red else 'SURVIVED'}  {check.name}  {red}\n")
     sys.stdout.flush()
     return red
+
+
+def remember(seen: dict[str, str], check: Sabotage, red: str) -> None:
+    """Keep which test noticed a check, at once: a run of an hour may be stopped."""
+    with _KEEPING:
+        seen.pop(check.key, None)
+        if red.startswith("tests/"):
+            seen[check.key] = red
+        SEEN.parent.mkdir(exist_ok=True)
+        SEEN.write_text(json.dumps(seen, indent=1, sort_keys=True))
 
 
 def change(path: Path, source: bytes) -> None:
