@@ -273,4 +273,5 @@ def _kind(value: object) -> str:
         bool: "true or false",
         type(None): "nothing",
     }
-    return names.get(type(value), f"the number {value!r}"[:60])
+    # Spelt for numbers only: a text may be of megabytes.
+    return names.get(type(value)) or f"the number {value!r}"[:60]

@@ -84,6 +84,28 @@ def test_a_changed_byte_is_refused(place: int) -> None:
         decoded(bytes(stored), len(FRAMES[0]))
 
 
+@pytest.mark.parametrize("told", [0, 1, FRAME, (1 << 63) - 1])
+@pytest.mark.parametrize("checksum", [True, False])
+def test_a_frame_that_lies_about_its_size_is_refused_in_flat_memory(
+    told: int, checksum: bool
+) -> None:
+    parameters = zstandard.ZstdCompressionParameters(
+        window_log=20, write_content_size=True, write_checksum=checksum
+    )
+    data = hashlib.shake_128(b"noise").digest(2 << 20)
+    frame = bytearray(zstandard.ZstdCompressor(compression_params=parameters).compress(data))
+    assert (frame[4] >> 6, frame[4] >> 5 & 1) == (2, 0), "its size is in four bytes, a window before"
+    frame[4] |= 0xC0  # RFC 8878, 3.1.1.1.1: now in eight
+    frame[6:10] = told.to_bytes(8, "little")
+    tracemalloc.start()
+    try:
+        with pytest.raises(VerificationError, match="no valid Zstandard stream"):
+            decoded(bytes(frame), len(data))
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
+
+
 def test_garbage_behind_the_last_frame_is_refused() -> None:
     with pytest.raises(VerificationError, match="no valid Zstandard stream"):
         decoded(compressed(FRAMES[0]) + b"garbage", len(FRAMES[0]))
