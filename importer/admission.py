@@ -80,10 +80,11 @@ class Admission:
 
     def judge_by_mirrors(self, places: Sequence[Shelf]) -> None:
         """Apply the rules by what the copies of other hosts' ledgers say."""
-        self.shelves = list(places)
+        self.shelves, told = list(places), self.mirrors.unread
         self.mirrors = mirror.read(self.shelves)
         for place, reason in self.mirrors.unread.items():
-            self.warn(f"what other hosts have imported is not known: {place}: {reason}")
+            if place not in told:
+                self.warn(f"what other hosts have imported is not known: {place}: {reason}")
         try:
             self.mirrors.check(self.ledger)
             for claim, known in self.mirrors.of(self.sealed.manifest.stream):
@@ -100,6 +101,17 @@ class Admission:
         if len(self.ledger.chain.entries) > before:
             self._check_trust()
             self._compare(self.ledger.standings().of(self.sealed.manifest.stream).state)
+
+    def confirm_by_mirrors(self) -> None:
+        """Judge by the copies once more, right before names change hands, after hours of sending.
+
+        Another host may have imported a newer bundle meanwhile. Raises as
+        :meth:`judge_by_mirrors`.
+        """
+        before = set(self.used)
+        self.judge_by_mirrors(self.shelves)
+        for rule in self.used.keys() - before:
+            self.override(rule, self.used[rule])
 
     def _compare(self, known: state.State | None, claim: mirror.Claim | None = None) -> str:
         manifest = self.sealed.manifest
@@ -149,7 +161,7 @@ class Admission:
     # -- the record -------------------------------------------------------------------------------
 
     def refuse(self, error: DrayError) -> None:
-        """Put on record that the bundle was turned away before anything was sent, and why."""
+        """Put on record that the bundle was turned away before anything was visible, and why."""
         self._note_policy()
         why = ending.of(error)
         about = {"rule": why.rule, "error": why.error}

@@ -85,14 +85,18 @@ class Load:
         on_bytes: Callable[[int], object],
         workers: int = WORKERS,
         scanner: Scanner | None = None,
+        confirm: Callable[[], object] = lambda: None,
     ) -> None:
-        self.plan, self.reader, self.scanner = plan, reader, scanner
+        self.plan, self.reader, self.scanner, self.confirm = plan, reader, scanner, confirm
         self.stop, self.on_bytes, self.workers = stop, on_bytes, workers
         self.outcome = Outcome(present=plan.present)
         self._first: dict[tuple[int, Digest], Source] = {}
 
     def run(self) -> Outcome:
-        """Send what is missing, then publish; raise :class:`PartlyDone` when told to stop."""
+        """Send what is missing, then publish; raise :class:`PartlyDone` when told to stop.
+
+        ``confirm`` is called when all was sent and nothing is visible; what it raises is raised.
+        """
         first, again = _waves(self.plan.steps)
         self._first = {
             (id(s.target), s.content.digest): Source(s.artifact, s.content) for s in first
@@ -109,10 +113,18 @@ class Load:
             # Not as signed, or not as a gate wants it: nothing of this bundle becomes visible.
             self.outcome.withheld = tuple(a.name for a in self.plan.artifacts)
             return self.outcome
+        self._confirm()
         for artifact in self.plan.artifacts:
             if artifact.name not in self.outcome.failures:
                 self._publish(artifact)
         return self.outcome
+
+    def _confirm(self) -> None:
+        try:
+            self.confirm()
+        except DrayError:
+            self.outcome.withheld = tuple(a.name for a in self.plan.artifacts)
+            raise
 
     def _send_all(self, steps: list[Step], send: Callable[[Step], str]) -> None:
         queue: Iterator[Step] = iter(steps)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bundle.artifact import KINDS
 from bundle.durable import make_folder
-from bundle.errors import PartlyDone, UsageError
+from bundle.errors import NotTrusted, PartlyDone, TargetError, UsageError
 from bundle.lockfile import held
 from bundle.options import warn
 from bundle.progress import bar
@@ -123,11 +123,14 @@ class Session:
                 on_bytes=on_bytes,
                 workers=workers,
                 scanner=self.scanner,
+                confirm=self.admission.confirm_by_mirrors,
             )
             try:
                 outcome = run.run()
-            except PartlyDone as error:
+            except (PartlyDone, NotTrusted, TargetError) as error:
                 self._note_scan()
+                if not isinstance(error, PartlyDone):
+                    self.admission.refuse(error)
                 receipt = self.scribe.write(self.admission, plan, run.outcome, error)
                 self.scribe.deliver(receipt)
                 raise

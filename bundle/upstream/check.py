@@ -132,7 +132,8 @@ def refusal(verdicts: Sequence[Verdict], where: str) -> GateRefused | None:
     for verdict in failed:
         rows.append(f"  {verdict.artifact.name}")
         rows += [f"    {fault}" for fault in verdict.faults]
-    message = f"{len(failed)} of {counted(asked, 'artifact')} are not signed as {where} requires:"
+    are = "is" if len(failed) == 1 else "are"
+    message = f"{len(failed)} of {counted(asked, 'artifact')} {are} not signed as {where} requires:"
     return GateRefused(
         listed(message, rows),
         hint="take what is not signed out, or out of require-signature; "

@@ -236,16 +236,17 @@ class Repair:
         """Say why a file cannot be made again."""
         lost = group.hopeless(item)
         kind = VerificationError if item.copies else MediaIncomplete
-        amount = "it is not here"
+        amount, also = "it is not here", "nor is"
         if item.copies:
             amount = item.copies[0].reason or f"{len(lost)} of {item.blocks} blocks are damaged"
+            also = "and so is"
         if self.shelf and item.number:
             amount += ", no bundle of --from has all of it"
         if not group.parities:
             return kind(f"{amount}, and there is no parity over it")
         others = group.others(item, lost)
-        more = f"so is {', '.join(others[:3])} in the same place" if others else "its parity is too"
-        return kind(f"{amount}, and {more}: that is more than parity restores")
+        place = f"{', '.join(others[:3])} in the same place" if others else "its parity"
+        return kind(f"{amount}, {also} {place}: that is more than parity restores")
 
     # -- small files ------------------------------------------------------------------------------
 

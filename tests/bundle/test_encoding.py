@@ -94,7 +94,9 @@ def test_a_frame_that_lies_about_its_size_is_refused_in_flat_memory(
     )
     data = hashlib.shake_128(b"noise").digest(2 << 20)
     frame = bytearray(zstandard.ZstdCompressor(compression_params=parameters).compress(data))
-    assert (frame[4] >> 6, frame[4] >> 5 & 1) == (2, 0), "its size is in four bytes, a window before"
+    assert (frame[4] >> 6, frame[4] >> 5 & 1) == (2, 0), (
+        "its size is in four bytes, a window before"
+    )
     frame[4] |= 0xC0  # RFC 8878, 3.1.1.1.1: now in eight
     frame[6:10] = told.to_bytes(8, "little")
     tracemalloc.start()

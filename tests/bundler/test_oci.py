@@ -81,7 +81,11 @@ def test_a_platform_that_no_reader_takes_counts_as_none(name: str) -> None:
         ({"manifests": [blob(platform=7)]}, INDEX, "platform must be a mapping"),
         ({"manifests": [blob()] * 1001}, INDEX, "more than 1000 entries"),
         (b'{"manifests": [' + b"{}," * 1_000_000 + b"{}]}", INDEX, "far more small parts"),
-        (b'{"layers": [' + json.dumps(blob()).encode() * 1_000_000, MANIFEST, "than the 4194304 allowed"),
+        (
+            b'{"layers": [' + json.dumps(blob()).encode() * 1_000_000,
+            MANIFEST,
+            "than the 4194304 allowed",
+        ),
         ({"manifests": [blob(annotations={oci.ATTESTED: "x"})]}, INDEX, "sha256"),
     ],
 )

@@ -113,7 +113,7 @@ def test_what_the_low_side_recorded_is_not_believed(
         way, "--trust", bundle.trust, "--policy", made, *to, bundle.folder, folder=tmp_path
     )
     assert answer.code == 7, answer
-    assert "1 of 2 artifacts are not signed as" in answer.err
+    assert "1 of 2 artifacts is not signed as" in answer.err
     assert f"{TORCH}\n    its referrer sha256:" in answer.err
     assert not target.exists()
     if way == "verify":

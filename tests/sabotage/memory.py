@@ -42,6 +42,15 @@ MEMORY = (
         tests=_CHAIN,
     ),
     Sabotage(
+        "importer/load.py", "            self.confirm()\n", "            pass\n", tests=_CHAIN
+    ),
+    Sabotage(
+        "importer/admission.py",
+        "for rule in self.used.keys() - before:",
+        "for rule in ():",
+        tests=_CHAIN,
+    ),
+    Sabotage(
         "importer/admission.py",
         "self._check_trust()\n        verdict",
         "verdict",

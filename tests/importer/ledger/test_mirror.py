@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bundle.errors import NotTrusted, TargetError
+from importer.admission import Admission
 from importer.ledger import mirror
 from importer.ledger.book import Ledger
 from importer.ledger.shelf import FolderShelf
 from importer.targets.tree import Tree
 from tests import factory
+from tests.e2e.desk import tree
 from tests.refusals.table import Answer, dray
 
 if TYPE_CHECKING:
@@ -77,6 +79,39 @@ def test_what_one_host_imported_another_host_knows(hosts: Hosts) -> None:
 def test_the_same_bundle_on_another_host_is_no_replay(hosts: Hosts) -> None:
     assert hosts.load("one", 7).code == 0
     assert hosts.load("two", 7).code == 0
+
+
+@pytest.fixture
+def quicker(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another host imports a newer bundle when this one has sent all and shown nothing."""
+    confirm = Admission.confirm_by_mirrors
+
+    def late(self: Admission) -> None:
+        monkeypatch.setattr(Admission, "confirm_by_mirrors", confirm)
+        assert hosts.load("one", 7).code == 0
+        hosts.on("two")
+        confirm(self)
+
+    monkeypatch.setattr(Admission, "confirm_by_mirrors", late)
+
+
+@pytest.mark.usefixtures("quicker")
+def test_what_another_host_imported_meanwhile_is_known_before_a_name_changes(hosts: Hosts) -> None:
+    refused = hosts.load("two", 6)
+    assert refused.code == 5
+    assert "prod 6 is older than 7" in refused.err
+    shown = tree(hosts.folder / "warehouse/oci")
+    assert hosts.load("one", 7).code == 0
+    assert tree(hosts.folder / "warehouse/oci") == shown, "the newer one stands"
+    kinds = [one.kind for one in hosts.on("two").chain.entries]
+    assert kinds == ["opened", "trust", "import-begun", "refused", "receipt"]
+
+
+@pytest.mark.usefixtures("quicker")
+def test_a_reason_that_was_given_counts_for_what_comes_meanwhile(hosts: Hosts) -> None:
+    assert hosts.load("two", 6, "--ignore-mirror", "we go back").code == 0
+    kinds = [one.kind for one in hosts.on("two").chain.entries]
+    assert kinds[2:5] == ["import-begun", "override", "receipt"]
 
 
 def test_a_plan_reads_the_copies_and_writes_nothing(hosts: Hosts) -> None:
