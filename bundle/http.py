@@ -35,7 +35,8 @@ LONGEST_PAUSE = 300.0
 """Seconds; a server that asks for more is asked again after this."""
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_ERROR_BODY = 64 << 10
+ERROR_BODY = 64 << 10
+"""Bytes of a refusal that are read; the rest is left."""
 _HARMLESS = frozenset({"accept", "accept-encoding", "range", "user-agent"})
 
 
@@ -263,7 +264,7 @@ class Http:
         for _ in range(2):
             if answer.status != 401 or call.access is None or not _same(answer.url, call.url):
                 break
-            answer.complete(_ERROR_BODY, strict=False)
+            answer.complete(ERROR_BODY, strict=False)
             challenge = answer.headers.get("WWW-Authenticate", "")
             if not call.access.renew(answer.authorization, challenge):
                 break
@@ -282,7 +283,7 @@ class Http:
                 or call.method not in {"GET", "HEAD"}
             ):
                 return answer
-            answer.complete(_ERROR_BODY, strict=False)
+            answer.complete(ERROR_BODY, strict=False)
             target = self._redirected(answer)
             if not _same(url, target):
                 # Dropped for good: a foreign host that points back chose the path itself.
@@ -304,7 +305,7 @@ class Http:
     def _settle(self, call: _Call, answer: Answer) -> None:
         if answer.status in call.ok:
             return
-        response = answer.complete(_ERROR_BODY, strict=False)
+        response = answer.complete(ERROR_BODY, strict=False)
         if response.status in PASSING:
             raise Interrupted(
                 f"{call.method} {redact(response.url)} answered {response.status}"

@@ -29,8 +29,8 @@ def read(data: bytes, path: Sequence[str] = (), *, local_tags: bool = False) -> 
     """
     if reason := yamlparser.fault(len(data)):
         raise ValueError(reason)
-    text = data.decode("utf-8-sig")
-    events = _events(text, weight.events(len(text)), local_tags=local_tags)
+    length = len(data.decode("utf-8-sig"))  # the parser takes UTF-8, and here nothing else is
+    events = _events(data, weight.events(length), local_tags=local_tags)
     for expected in (yaml.StreamStartEvent, yaml.DocumentStartEvent):
         if not isinstance(next(events), expected):
             raise ValueError("it is empty")
@@ -41,9 +41,9 @@ def read(data: bytes, path: Sequence[str] = (), *, local_tags: bool = False) -> 
     return found
 
 
-def _events(text: str, most: int, *, local_tags: bool) -> Iterator[Any]:
+def _events(data: bytes, most: int, *, local_tags: bool) -> Iterator[Any]:
     try:
-        for number, event in enumerate(yaml.parse(text, Loader=yamlparser.LOADER)):
+        for number, event in enumerate(yaml.parse(data, Loader=yamlparser.LOADER)):
             line = _line(event)
             if number > most:
                 raise ValueError(f"line {line}: {weight.TOO_MANY}")

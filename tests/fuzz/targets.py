@@ -19,7 +19,7 @@ from bundle.decode import parse_json
 from bundle.digest import verified
 from bundle.encoding import decode
 from bundle.errors import DrayError, NotTrusted
-from bundle.http import Response
+from bundle.http import ERROR_BODY, Response
 from bundle.kit import document
 from bundle.manifest import Manifest
 from bundle.media import Media
@@ -210,7 +210,7 @@ def chart(data: bytes) -> None:
 
 def ngc(data: bytes) -> None:
     """NGC's answers: facts of a version, its files, the versions, and failures of any shape."""
-    response = Response(404, {}, data, "https://api.ngc.nvidia.com/")
+    response = Response(404, {}, data[:ERROR_BODY], "https://api.ngc.nvidia.com/")
     assert all(isinstance(text, str) for text in ngc_answers.told(response))
     try:
         body = ngc_answers.read_object(data)
