@@ -24,8 +24,11 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 @contextmanager
 def dripping(at_once: bytes, drop: bytes) -> Iterator[str]:
-    """Yield the URL of a server that sends ``at_once``, and then ``drop`` for ever."""
-    stopping = threading.Event()
+    """Yield the URL of a server that sends ``at_once``, and then ``drop`` for ever.
+
+    Which is ten seconds: whoever waits so long has no patience to lose, and the test is red.
+    """
+    stopping, end = threading.Event(), time.monotonic() + 10
     with socket.create_server(("127.0.0.1", 0)) as door:
 
         def run() -> None:
@@ -33,7 +36,7 @@ def dripping(at_once: bytes, drop: bytes) -> Iterator[str]:
             with connection, suppress(OSError):
                 connection.recv(4096)
                 connection.sendall(at_once)
-                while not stopping.wait(0.02):
+                while not stopping.wait(0.02) and time.monotonic() < end:
                     connection.sendall(drop)
 
         thread = threading.Thread(target=run)

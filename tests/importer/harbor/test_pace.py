@@ -47,26 +47,24 @@ def test_something_small_that_takes_long_slows_down() -> None:
 
 
 def test_no_more_than_the_limit_write_at_once() -> None:
-    pace, lock = Pace(3), threading.Lock()
-    running, most = 0, 0
-    together = threading.Barrier(3, timeout=10)
+    pace, inside, go = Pace(3), threading.Semaphore(0), threading.Semaphore(0)
 
     def write() -> None:
-        nonlocal running, most
         with pace.turn():
-            with lock:
-                running += 1
-                most = max(most, running)
-            together.wait()
-            with lock:
-                running -= 1
+            inside.release()
+            go.acquire(timeout=10)
 
     threads = [threading.Thread(target=write) for _ in range(9)]
     for thread in threads:
         thread.start()
+    assert all(inside.acquire(timeout=10) for _ in range(3))
+    came_too = inside.acquire(timeout=0.2)
+    for _ in threads:
+        go.release()
     for thread in threads:
         thread.join(20)
-    assert (most, running) == (3, 0)
+    assert not came_too
+    assert all(inside.acquire(timeout=0) for _ in range(6)), "each had its turn"
 
 
 def test_a_failure_gives_the_turn_back() -> None:
