@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from bundle.artifact import Artifact, Content
@@ -34,6 +34,7 @@ def sign(data: bytes) -> bytes:
     return signatures.sign(KEY, data)
 
 
+@lru_cache(1)
 def wrapped(payload: bytes) -> bytes:
     """Return a bundle around any payload, signed by the publisher as a statement."""
     return signatures.dsse(KEY, payload)
