@@ -155,7 +155,7 @@ def run(copy: Path, paths: Sequence[str], *more: str, seconds: float = SECONDS) 
         return f"no end within {seconds} s"
     if not done.returncode or done.returncode in NOTHING_RAN:
         return ""
-    failed = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
+    failed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", done.stdout, re.MULTILINE)
     return failed[1] if failed else f"exit code {done.returncode}"
 
 
