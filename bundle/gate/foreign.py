@@ -22,6 +22,8 @@ LIMIT = 64 << 20
 """Bytes of a document: reports about images of 20 GB have some 20 MB."""
 MOST = 200_000
 """Rows of one list."""
+_NONE: frozenset[str] = frozenset()
+"""The one that a hundred thousand rows share."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _MOMENT = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,12})?"
@@ -140,5 +142,8 @@ def read(data: bytes, what: str) -> Node:
 
 def digests(*texts: str) -> frozenset[str]:
     """Return every digest that stands in ``texts``, in purls too."""
-    plain = (text.replace("%3A", ":").replace("%3a", ":") for text in texts)
-    return frozenset(found for text in plain for found in _DIGEST.findall(text))
+    found: frozenset[str] = _NONE
+    for text in texts:
+        if "sha256" in text:
+            found |= set(_DIGEST.findall(text.replace("%3A", ":").replace("%3a", ":")))
+    return found

@@ -122,19 +122,23 @@ def _product(path: Path, item: object, what: str) -> Product:
     if isinstance(item, str):
         return Product(item, digests(item))
     node = Node(item, path, what)
-    known, sums = node.child("identifiers"), node.child("hashes")
-    name = node.text("@id") or known.text("purl")
+    purl = _purl(node)
+    name = node.text("@id") or purl
     if not name:
         raise node.fault("has neither @id nor a purl")
-    sha = sums.text("sha-256") or sums.text("sha256")
-    stated = digests(name, known.text("purl"), f"sha256:{sha.lower()}")
-    parts = tuple(
-        one.text("@id") or one.child("identifiers").text("purl")
-        for one in node.objects("subcomponents")
-    )
+    stated = digests(name, purl)
+    if "hashes" in node:
+        sums = node.child("hashes")
+        sha = sums.text("sha-256") or sums.text("sha256")
+        stated |= digests(f"sha256:{sha.lower()}")
+    parts = tuple(one.text("@id") or _purl(one) for one in node.objects("subcomponents"))
     if not all(parts):
         raise node.fault("has one without @id and purl", "subcomponents")
     return Product(name, stated, parts)
+
+
+def _purl(node: Node) -> str:
+    return node.child("identifiers").text("purl") if "identifiers" in node else ""
 
 
 def _covers(product: Product, finding: Finding, artifact: Artifact) -> bool:
