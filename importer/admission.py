@@ -20,8 +20,9 @@ from importer.receipts import ending
 from importer.receipts.ending import TEXT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from bundle.errors import TargetError
     from bundle.rulings import Publishers
     from bundle.scanned import Scanned
     from bundle.unseal import Sealed
@@ -79,9 +80,17 @@ class Admission:
         return verdict
 
     def judge_by_mirrors(self, places: Sequence[Shelf]) -> None:
-        """Apply the rules by what the copies of other hosts' ledgers say."""
-        self.shelves, told = list(places), self.mirrors.unread
-        self.mirrors = mirror.read(self.shelves)
+        """Apply the rules by what the copies of other hosts' ledgers say.
+
+        Raises :class:`bundle.errors.TargetError` when a place does not answer.
+        """
+        self.shelves = list(places)
+        self._judge_by_mirrors()
+        for error in self.mirrors.silent.values():
+            raise error
+
+    def _judge_by_mirrors(self) -> None:
+        told, self.mirrors = self.mirrors.unread, mirror.read(self.shelves)
         for place, reason in self.mirrors.unread.items():
             if place not in told:
                 self.warn(f"what other hosts have imported is not known: {place}: {reason}")
@@ -102,16 +111,17 @@ class Admission:
             self._check_trust()
             self._compare(self.ledger.standings().of(self.sealed.manifest.stream).state)
 
-    def confirm_by_mirrors(self) -> None:
+    def confirm_by_mirrors(self) -> Mapping[str, TargetError]:
         """Judge by the copies once more, right before names change hands, after hours of sending.
 
-        Another host may have imported a newer bundle meanwhile. Raises as
-        :meth:`judge_by_mirrors`.
+        Another host may have imported a newer bundle meanwhile. Returns the places that do not
+        answer any more, where nothing may become visible.
         """
         before = set(self.used)
-        self.judge_by_mirrors(self.shelves)
+        self._judge_by_mirrors()
         for rule in self.used.keys() - before:
             self.override(rule, self.used[rule])
+        return self.mirrors.silent
 
     def _compare(self, known: state.State | None, claim: mirror.Claim | None = None) -> str:
         manifest = self.sealed.manifest

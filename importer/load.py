@@ -19,7 +19,7 @@ from importer.targets.base import WORKERS
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from bundle.artifact import Artifact
     from bundle.digest import Digest
@@ -85,7 +85,7 @@ class Load:
         on_bytes: Callable[[int], object],
         workers: int = WORKERS,
         scanner: Scanner | None = None,
-        confirm: Callable[[], object] = lambda: None,
+        confirm: Callable[[], Mapping[str, TargetError]] = dict,
     ) -> None:
         self.plan, self.reader, self.scanner, self.confirm = plan, reader, scanner, confirm
         self.stop, self.on_bytes, self.workers = stop, on_bytes, workers
@@ -95,7 +95,8 @@ class Load:
     def run(self) -> Outcome:
         """Send what is missing, then publish; raise :class:`PartlyDone` when told to stop.
 
-        ``confirm`` is called when all was sent and nothing is visible; what it raises is raised.
+        ``confirm`` is called when all was sent and nothing is visible; what it raises is raised,
+        and at the shelves that it returns nothing is published.
         """
         first, again = _waves(self.plan.steps)
         self._first = {
@@ -121,10 +122,13 @@ class Load:
 
     def _confirm(self) -> None:
         try:
-            self.confirm()
+            silent = self.confirm()
         except DrayError:
             self.outcome.withheld = tuple(a.name for a in self.plan.artifacts)
             raise
+        for name, target in self.plan.routes.items():
+            if error := silent.get(target.shelf().label):
+                self.outcome.failures.setdefault(name, error)
 
     def _send_all(self, steps: list[Step], send: Callable[[Step], str]) -> None:
         queue: Iterator[Step] = iter(steps)

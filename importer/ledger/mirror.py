@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bundle.errors import NotTrusted, TargetError
@@ -34,10 +34,14 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Mirrors:
-    """The claims that were found; ``unread`` maps places that could not be read to the reason."""
+    """The claims that were found; ``unread`` maps places that could not be read to the reason.
+
+    ``silent`` maps those that did not answer to what went wrong: there may be any claim.
+    """
 
     claims: tuple[Claim, ...]
     unread: Mapping[str, str]
+    silent: Mapping[str, TargetError] = field(default_factory=dict)
 
     def of(self, stream: str) -> list[tuple[Claim, State]]:
         """Return the claims about a stream, the highest first."""
@@ -74,18 +78,19 @@ def read(places: Sequence[Shelf]) -> Mirrors:
     """Read every head at these places.
 
     A place that refuses to be read, and a head that is none, are passed over and told: whoever
-    could make them so could as well have removed them. Raises :class:`TargetError` for any other
-    failure.
+    could make them so could as well have removed them. A place that fails otherwise is silent.
     """
     claims: list[Claim] = []
     unread: dict[str, str] = {}
+    silent: dict[str, TargetError] = {}
     for shelf in places:
         try:
             names = [name for name in shelf.names() if re.fullmatch(rf"{NAME}\.json", name)]
         except TargetError as error:
-            if error.case != "denied":
-                raise
-            unread[shelf.label] = error.message
+            if error.case == "denied":
+                unread[shelf.label] = error.message
+            else:
+                silent[shelf.label] = error
             continue
         for name in names:
             place = f"{shelf.label}/{name}"
@@ -93,7 +98,7 @@ def read(places: Sequence[Shelf]) -> Mirrors:
                 claims += _claims(shelf, name, place)
             except (NotTrusted, TargetError) as error:
                 unread[place] = error.message
-    return Mirrors(tuple(claims), unread)
+    return Mirrors(tuple(claims), unread, silent)
 
 
 def _claims(shelf: Shelf, name: str, place: str) -> list[Claim]:

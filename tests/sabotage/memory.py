@@ -41,8 +41,18 @@ MEMORY = (
         "pass",
         tests=_CHAIN,
     ),
+    Sabotage("importer/load.py", "silent = self.confirm()", "silent = {}", tests=_CHAIN),
     Sabotage(
-        "importer/load.py", "            self.confirm()\n", "            pass\n", tests=_CHAIN
+        "importer/load.py",
+        "if error := silent.get(target.shelf().label)",
+        "if error := None",
+        tests=_CHAIN,
+    ),
+    Sabotage(
+        "importer/admission.py",
+        "for error in self.mirrors.silent.values()",
+        "for error in ()",
+        tests=_CHAIN,
     ),
     Sabotage(
         "importer/admission.py",

@@ -19,6 +19,7 @@ from tests.e2e.desk import tree
 from tests.refusals.table import Answer, dray
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from tests.factory import Bundle
@@ -86,11 +87,11 @@ def quicker(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another host imports a newer bundle when this one has sent all and shown nothing."""
     confirm = Admission.confirm_by_mirrors
 
-    def late(self: Admission) -> None:
+    def late(self: Admission) -> Mapping[str, TargetError]:
         monkeypatch.setattr(Admission, "confirm_by_mirrors", confirm)
         assert hosts.load("one", 7).code == 0
         hosts.on("two")
-        confirm(self)
+        return confirm(self)
 
     monkeypatch.setattr(Admission, "confirm_by_mirrors", late)
 
@@ -243,6 +244,26 @@ def test_a_place_that_may_not_be_read_is_passed_over_and_told(tmp_path: Path) ->
     ledger = Ledger.open(tmp_path / "state")
     ledger.append("note")
     assert list(mirror.write([shelf], ledger)) == [shelf.label]
+
+
+@pytest.mark.parametrize("answers", [0, 1], ids=["before", "after all was sent"])
+def test_nothing_becomes_visible_where_the_copies_do_not_answer(
+    hosts: Hosts, monkeypatch: pytest.MonkeyPatch, answers: int
+) -> None:
+    left = iter([None] * answers)
+
+    def names(_self: FolderShelf) -> list[str]:
+        if next(left, "gone"):
+            raise TargetError("it has gone away")
+        return []
+
+    monkeypatch.setattr(FolderShelf, "names", names)
+    failed = hosts.load("one", 7)
+    assert failed.code == 6
+    assert "it has gone away" in failed.err
+    assert (hosts.folder / "warehouse/oci/index.json").exists() is False
+    kinds = [one.kind for one in hosts.on("one").chain.entries]
+    assert ("import-begun" in kinds) is bool(answers)
 
 
 def test_more_files_than_there_can_be_hosts_are_refused(
