@@ -33,7 +33,7 @@ MEMORY = (
         "if True or",
         tests=_CHAIN,
     ),
-    Sabotage("importer/ledger/mirror.py", 'if error.case != "denied"', "if False", tests=_CHAIN),
+    Sabotage("importer/ledger/mirror.py", 'if error.case == "denied"', "if True", tests=_CHAIN),
     Sabotage("importer/ledger/shelf.py", "files of ledgers", tests=_CHAIN),
     Sabotage(
         "importer/session.py",
