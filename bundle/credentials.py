@@ -8,16 +8,19 @@ import json
 import os
 import re
 import subprocess
+import tempfile
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from bundle import child
 from bundle.child import environment
 from bundle.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 HELPER_TIMEOUT = 60.0
 """Seconds; a helper may ask the desktop to unlock a keychain."""
@@ -165,29 +168,55 @@ def _ask_helper(helper: object, address: str, file: Path) -> Credentials | None:
     program = f"docker-credential-{helper}"
     hint = f"{file} names it; install it, or take it out of that file"
     try:
-        done = subprocess.run(  # noqa: S603  (a program that the user's configuration names)
-            [program, "get"],
-            input=address.encode(),
-            env=environment(),
-            capture_output=True,
-            timeout=HELPER_TIMEOUT,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
+        code, answer = _run(program, address)
+    except (TimeoutError, subprocess.TimeoutExpired):
         msg = f"{program} does not answer within {HELPER_TIMEOUT:.0f} s"
         raise UsageError(msg, hint=hint) from None
     except OSError as fault:
         msg = f"{program} can't be started: {(fault.strerror or 'unknown reason').lower()}"
         raise UsageError(msg, hint=hint) from None
-    if done.returncode:
-        if _ABSENT in (done.stdout + done.stderr).decode("utf-8", "replace"):
+    if code:
+        if _ABSENT in answer.decode("utf-8", "replace"):
             return None
-        msg = f"{program} fails with exit code {done.returncode} for {address}"
+        msg = f"{program} fails with exit code {code} for {address}"
         raise UsageError(msg, hint=f"run: echo {address} | {program} get")
-    return _helper_answer(done.stdout, program, file)
+    return _credential(answer, program, file)
 
 
-def _helper_answer(output: bytes, program: str, file: Path) -> Credentials | None:
+def _run(program: str, address: str) -> tuple[int, bytes]:
+    """Return the code that a helper ends with, and what it prints.
+
+    That goes for its refusals too (docker-credential-helpers, ``client.Get``), and is bounded.
+    """
+    end = time.monotonic() + HELPER_TIMEOUT
+    with tempfile.TemporaryFile() as asked:
+        asked.write(address.encode())
+        asked.seek(0)
+        process = subprocess.Popen(  # noqa: S603  (a program that the user's configuration names)
+            [program, "get"],
+            stdin=asked,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment(),
+        )
+    assert process.stdout is not None  # noqa: S101  (it is a pipe)
+    try:
+        answer = _whole(child.blocks(process.stdout, end), program)
+        return process.wait(max(0.0, end - time.monotonic())), answer
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def _whole(blocks: Iterable[bytes], program: str) -> bytes:
+    hint = f"run: {program} get; a credential is all that it may print"
+    return child.joined(
+        blocks, UsageError(f"{program} prints more than any credential has", hint=hint)
+    )
+
+
+def _credential(output: bytes, program: str, file: Path) -> Credentials | None:
     try:
         answer = json.loads(output)
         username, secret = answer["Username"], answer["Secret"]

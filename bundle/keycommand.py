@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import os
-import selectors
 import shlex
 import shutil
 import subprocess
@@ -18,19 +17,16 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bundle import signature
-from bundle.child import environment
+from bundle import child, signature
 from bundle.errors import UsageError
 from bundle.signature import PublicKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 TIMEOUT = 60
 """Seconds that a command has for one answer, unless it is told otherwise."""
-MAX_ANSWER = 64 << 10
-"""The most bytes that are read from a command."""
 PUBLIC_KEY = "public-key"
 """What is asked for its public key in PEM."""
 
@@ -81,7 +77,7 @@ class Command:
                     self.words,
                     stdin=document,
                     stdout=subprocess.PIPE,
-                    env=environment({self.asks: what}),
+                    env=child.environment({self.asks: what}),
                 )
             except OSError as error:
                 reason = (error.strerror or "unknown reason").lower()
@@ -95,14 +91,10 @@ class Command:
                 process.stdout.close()
 
     def _answer(self, process: subprocess.Popen[bytes]) -> bytes:
+        assert process.stdout is not None  # noqa: S101  (it is a pipe)
         end = time.monotonic() + self.timeout
-        answer = bytearray()
         try:
-            for block in self._blocks(process, end):
-                answer += block
-                if len(answer) > MAX_ANSWER:
-                    message = f"{self.name} printed more than any answer has"
-                    raise UsageError(message, hint="it must print nothing else on standard output")
+            answer = self.whole(child.blocks(process.stdout, end))
             code = process.wait(max(0.0, end - time.monotonic()))
         except (TimeoutError, subprocess.TimeoutExpired):
             hint = f"a longer time: --{self.role}-timeout SECONDS"
@@ -111,19 +103,13 @@ class Command:
         if code:
             end_of_it = f"was killed by signal {-code}" if code < 0 else f"failed with code {code}"
             raise UsageError(f"{self.name} {end_of_it}", hint="what it said stands above")
-        return bytes(answer)
+        return answer
 
-    def _blocks(self, process: subprocess.Popen[bytes], end: float) -> Iterator[bytes]:
-        assert process.stdout is not None  # noqa: S101  (it is a pipe)
-        with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)
-            while True:
-                if not selector.select(max(0.0, end - time.monotonic())):
-                    raise TimeoutError
-                block = os.read(process.stdout.fileno(), MAX_ANSWER)
-                if not block:
-                    return
-                yield block
+    def whole(self, blocks: Iterable[bytes]) -> bytes:
+        """Return an answer that comes in blocks; :class:`UsageError` when it is too long."""
+        message = f"{self.name} printed more than any answer has"
+        hint = "it must print nothing else on standard output"
+        return child.joined(blocks, UsageError(message, hint=hint))
 
     def public_key(self, pub: Path | None) -> PublicKey:
         """Return the public key in the file ``pub``; without one, the command is asked."""

@@ -218,6 +218,8 @@ def test_a_helper_may_give_an_identity_token(
         ("echo locked >&2; exit 3", "exit code 3"),
         ("echo nonsense", "something else than a credential"),
         ("echo '[]'", "something else than a credential"),
+        ("head -c 70000 /dev/zero", "prints more than any credential has"),
+        ("sleep 30 & exit 0", "does not answer within"),
         ("exec sleep 30", "does not answer within"),
         ('printf \'{"Username":"u","Secret":"a\\\\nb"}\'', "a character that none can have"),
     ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import tarfile
 import tempfile
 from contextlib import suppress
@@ -24,21 +23,19 @@ from importer.targets.sessions import FileSessions
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-HERE = Path("config.json")
 KINDS = ("tar", "tar+gzip", "tar+zstd")
 BETWEEN = b"\n====\n"
 
 
 def docker_config(data: bytes) -> None:
     """A docker configuration, and the answer of a credential helper: one that can be sent."""
-    found = []
+    found, name, file = [], "docker-credential-x", _folder() / "config.json"
     with suppress(DrayError):
-        found.append(credentials._helper_answer(data, "docker-credential-x", HERE))
-    with suppress(ValueError, RecursionError):
-        if isinstance(config := json.loads(data), dict):
-            config.pop("credsStore", None)  # programs of this host are not started
-            config.pop("credHelpers", None)
-            found.append(credentials._from_config("reg.example", config, HERE))
+        found.append(credentials._credential(credentials._whole([data], name), name, file))
+    file.write_bytes(data)
+    if config := credentials._load(file, required=False):
+        harmless = {**config, "credsStore": None, "credHelpers": None}  # no program is started
+        found.append(credentials._from_config("reg.example", harmless, file))
     for one in filter(None, found):
         assert one.basic.isprintable()
 

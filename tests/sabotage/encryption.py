@@ -36,6 +36,12 @@ ENCRYPTION = (
     Sabotage(
         "bundle/keycommand.py", "if code:", "if False:", tests=("tests/importer/test_decryptor.py",)
     ),
+    Sabotage(
+        "bundle/child.py",
+        "if len(answer) > MAX_ANSWER:",
+        "if False:",
+        tests=("tests/bundle/test_credentials.py",),
+    ),
     Sabotage("bundle/child.py", "if not name.startswith(OURS)", "", tests=_SECRETS),
     Sabotage("bundle/credentials.py", "env=environment(),", "", tests=_SECRETS),
     Sabotage("bundler/kit/wheels.py", "env=environment(),", "", tests=_SECRETS),
