@@ -27,7 +27,7 @@ from tests.fuzz import wire
 from tests.fuzz.contenttargets import BETWEEN, _folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _REPO, _COMMIT = "org/model", "0" * 40
 
@@ -53,10 +53,11 @@ def _hub() -> Any:
     os.environ["HF_TOKEN"] = wire.SECRET
 
     class Fake(hf_hub.Hub):
-        answers: list[bytes]
+        answers: Iterator[bytes]
+        last: tuple[int, dict[str, str], bytes]
 
         def asked(self, data: bytes) -> Any:
-            self.answers = data.split(wire.BETWEEN)
+            self.answers = iter(data.split(wire.BETWEEN))
             return self.commit(_REPO, _COMMIT)
 
         def _client(self) -> Any:
@@ -68,9 +69,11 @@ def _hub() -> Any:
         def _answer(self, request: Any) -> Any:
             ours = request.url.host == wire.NAME and request.url.scheme == "https"
             assert ours or "authorization" not in request.headers, request.url
-            one = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-            status, headers, body = wire.parts(one)
-            known = {k: v for k, v in headers if k.lower() not in {"content-length"}}
+            if (one := next(self.answers, None)) is not None:  # what stays is taken apart once
+                status, rows, body = wire.parts(one)
+                known = {k: v for k, v in rows if k.lower() not in {"content-length"}}
+                self.last = status, known, body
+            status, known, body = self.last
             return httpx2.Response(status, headers=known, content=iter([body]))
 
     return Fake(f"https://{wire.NAME}")
