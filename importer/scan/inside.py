@@ -30,6 +30,10 @@ SMALL = SIZE // 4
 """Bytes of a file that waits for others."""
 UNPACKED = 1 << 40
 """Bytes that one blob may unpack to."""
+RATIO, FREE = 100, 256 << 20
+"""How many times its size, beside what any blob may: a layer of programs comes to ten at most."""
+EACH, ENTRIES = 200, 20_000
+"""Bytes of a blob for each entry of the archive in it, beside those that any blob may have."""
 DEPTH = 4
 """Compressions around a file that are taken off here."""
 MOST = 100
@@ -63,15 +67,16 @@ class Inside:
         self._clamd = clamd
         self._verdict = Verdict()
         self._batch = Batch(clamd, self._note)
-        self._unpacked = 0
+        self._unpacked = self._taken = self._entries = 0
 
     def scan(self, blocks: Iterable[bytes]) -> Verdict:
         """Have everything in a blob scanned; raise :class:`bundle.errors.ScannerError`.
 
         What is damaged, or unpacks to too much, is a gap. All of ``blocks`` is read.
         """
-        self._verdict, self._unpacked = Verdict(), 0
-        stream = io.BufferedReader(Blocks(blocks), BLOCK)
+        self._verdict = Verdict()
+        self._unpacked = self._taken = self._entries = 0
+        stream = io.BufferedReader(Blocks(map(self._took, blocks)), BLOCK)
         self._open("", stream, DEPTH)
         self._batch.flush()
         while stream.read(BLOCK):  # whoever feeds this waits for it
@@ -99,6 +104,7 @@ class Inside:
         archive = Passing(fileobj=stream, mode="r")
         # Made with the first header read; next() gives that one first.
         while (member := archive.next()) is not None:
+            self._count_entry()
             here = archive.offset - member.offset_data
             size = min(member.size, here) if member.isreg() and not member.issparse() else here
             if size > 0:
@@ -143,6 +149,17 @@ class Inside:
         self._unpacked += count
         if self._unpacked > UNPACKED:
             raise ValueError(f"it unpacks to more than {UNPACKED} bytes")
+        if self._unpacked > FREE + RATIO * self._taken:
+            raise ValueError(f"it unpacks to more than {RATIO} times its size")
+
+    def _count_entry(self) -> None:
+        self._entries += 1
+        if self._entries > ENTRIES + self._taken // EACH:
+            raise ValueError("it has far more files than an archive of its size")
+
+    def _took(self, block: bytes) -> bytes:
+        self._taken += len(block)
+        return block
 
     def _note(self, name: str, reply: Reply) -> None:
         if reply.kind == "found":

@@ -125,6 +125,25 @@ def test_a_bomb_ends_at_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(sent) < 6 << 20
 
 
+def test_what_unpacks_to_many_times_its_size_is_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inside, "FREE", 1 << 20)
+    zeros = tar({"zeros": bytes(20 << 20), "b": b"evil"})
+    verdict, sent = scan(gzip.compress(zeros))
+    assert "unpacks to more than 100 times its size" in verdict.gaps[""]
+    assert len(sent) < 10 << 20
+    assert not scan(zeros)[0].gaps, "its own size is no bomb"
+
+
+def test_more_files_than_an_archive_of_its_size_has_are_a_gap(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(inside, "ENTRIES", 20)
+    names = {f"file{number}": b"" for number in range(200)}
+    verdict, _ = scan(gzip.compress(tar(names)))
+    assert "more files than an archive of its size" in verdict.gaps[""]
+    assert not scan(tar(names))[0].gaps, "200 bytes for each are enough"
+
+
 def test_a_window_that_wants_more_memory_is_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forward, "WINDOW", 1 << 20)
     params = zstandard.ZstdCompressionParameters(window_log=23, write_content_size=False)
