@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from bundle.gate import cyclonedx
@@ -82,10 +83,10 @@ def permits(expression: str, allow: Sequence[str], deny: Sequence[str]) -> bool:
     tokens = _tokens(expression)
     if tokens:
         try:
-            return _Reader(tokens, allow, deny).all()
+            return _Reader(tokens, tuple(allow), tuple(deny)).all()
         except ValueError:
             pass
-    return _leaf(expression.strip(), allow, deny)
+    return _leaf(expression.strip(), tuple(allow), tuple(deny))
 
 
 def _tokens(expression: str) -> list[str]:
@@ -100,7 +101,8 @@ def _tokens(expression: str) -> list[str]:
     return found
 
 
-def _leaf(name: str, allow: Sequence[str], deny: Sequence[str]) -> bool:
+@lru_cache(256)  # the packages of an image have a few licences between them
+def _leaf(name: str, allow: tuple[str, ...], deny: tuple[str, ...]) -> bool:
     base = re.split(r"\s+WITH\s+", name, maxsplit=1, flags=re.IGNORECASE)[0]
     if base != name and (_listed(name, deny) or _listed(name, allow)):
         return not _listed(name, deny)
@@ -116,7 +118,7 @@ def _listed(name: str, patterns: Sequence[str]) -> bool:
 class _Reader:
     """Reads an expression from left to right; AND binds closer than OR."""
 
-    def __init__(self, tokens: list[str], allow: Sequence[str], deny: Sequence[str]) -> None:
+    def __init__(self, tokens: list[str], allow: tuple[str, ...], deny: tuple[str, ...]) -> None:
         self.tokens, self.allow, self.deny = tokens, allow, deny
         self.place = self.depth = 0
 
