@@ -8,10 +8,12 @@ import json
 import os
 import re
 import threading
-from collections import Counter
+from bisect import insort
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
+from bundle import weight
 from bundle.chunks import Inner, Part
 from bundle.digest import Digest, is_digest
 from bundle.durable import sync_folder
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 
 KEYS = "[0-9a-f]{16}"
 """What names a folder of keys: the journal lies on the medium, and names no other folder."""
+LONGEST = 256 << 20
+"""Bytes of a line: the longest name each content of a chunk, and a manifest is as long at most."""
+_SHORT = 16 << 10
+"""Bytes of a line that can't be too heavy: most lines have a hundred."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,8 @@ class Journal:
     keys: str = ""
     _file: Any = None
     turns: Counter[Digest] = field(default_factory=Counter)
+    _order: list[int] = field(default_factory=list)  # numbers that were sealed, sorted
+    _parts: defaultdict[Digest, list[int]] = field(default_factory=lambda: defaultdict(list))
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     @classmethod
@@ -113,17 +121,19 @@ class Journal:
             )
 
     def _replay(self) -> None:
-        with medium_errors(self.path):
-            data = self.path.read_bytes()
-            whole = data[: data.rfind(b"\n") + 1]
-            if len(whole) != len(data):
-                os.ftruncate(self._file.fileno(), len(whole))
-        for line in whole.splitlines():
-            try:
-                self._apply(json.loads(line))
-            except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-                message = f"{self.path} is damaged"
-                raise UsageError(message, hint="start again with --restart") from None
+        """Apply what is there line by line: an export of terabytes leaves a hundred megabytes."""
+        whole = 0
+        with medium_errors(self.path), self.path.open("rb") as lines:
+            while line := lines.readline(LONGEST + 1):
+                if not line.endswith(b"\n") and len(line) <= LONGEST:
+                    os.ftruncate(self._file.fileno(), whole)
+                    break
+                whole += len(line)
+                try:
+                    self._apply(_parsed(line))
+                except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+                    message = f"{self.path} is damaged"
+                    raise UsageError(message, hint="start again with --restart") from None
 
     def _apply(self, record: dict[str, Any]) -> None:
         match record:
@@ -157,8 +167,10 @@ class Journal:
         match record:
             case {"sealed": int(number), "digest": _, "parts": _}:
                 self.sealed[number] = _sealed(record)
+                insort(self._order, number)
             case {"proven": int(number), "of": of, "digest": _, "parts": _}:
                 self.proven[number] = Proven(Digest(of), _sealed(record))
+                self._parts[Digest(of)].append(number)
             case {"unsealed": int(number)}:
                 self.sealed.pop(number, None)
             case _:
@@ -167,18 +179,19 @@ class Journal:
     def _forget(self, digest: Digest) -> None:
         for known in (self.done, self.reached, self.ahead):
             known.pop(digest, None)
-        self.proven = {n: known for n, known in self.proven.items() if known.blob != digest}
+        for number in self._parts.pop(digest, ()):
+            if number in self.proven and self.proven[number].blob == digest:
+                del self.proven[number]
         self.turns[digest] += 1
 
     def _rewind(self, digest: Digest) -> None:
         """Forget an encoded blob, and whatever was written after it."""
-        first = 0
-        for known in list(self.encoded):
-            if first or known == digest:
-                first = first or self.encoded[known][1][0].chunk
-                del self.encoded[known]
-        for number in [number for number in self.sealed if first and number >= first]:
-            del self.sealed[number]
+        if digest in self.encoded:
+            first = self.encoded[digest][1][0].chunk
+            while self.encoded.popitem()[0] != digest:
+                pass
+            while self._order and self._order[-1] >= first:
+                self.sealed.pop(self._order.pop(), None)
         self.frames.clear()
 
     def write(self, **record: Any) -> None:
@@ -221,6 +234,14 @@ class Journal:
         """Delete the journal of an export that is complete."""
         self.path.unlink(missing_ok=True)
         self.close()
+
+
+def _parsed(line: bytes) -> Any:
+    if len(line) > LONGEST:
+        raise ValueError
+    if len(line) > _SHORT:
+        weight.check(line.decode("ascii"))
+    return json.loads(line)
 
 
 def _record(sealed: Sealed) -> dict[str, Any]:

@@ -102,6 +102,7 @@ def test_a_torn_last_line_is_ignored_and_taken_away(tmp_path: Path, torn: bytes)
         b'{"encoded": "sha256:' + b"0" * 64 + b'", "encoding": "zstd", "parts": [[1]]}',
         b'{"rewound": "nothing"}',
         b"[" * 100_000,
+        b'{"keys": "0123456789abcdef", "heavy": [' + b"[]," * 90_000 + b"[]]}",
         b"\xff\xfe",
     ],
 )
@@ -113,6 +114,23 @@ def test_a_damaged_line_is_refused_and_the_file_is_let_go(tmp_path: Path, line: 
         with pytest.raises(UsageError, match="is damaged") as caught:
             opened(tmp_path)
         assert "--restart" in caught.value.hint
+
+
+def test_a_line_is_read_no_further_than_any_is_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = opened(tmp_path)
+    journal.write(at=A, bytes=5)
+    journal.close()
+    whole = journal.path.read_bytes()
+    monkeypatch.setattr("bundler.journal.LONGEST", 200)
+    for length in (200, 201):
+        padded = b'{"keys": "0123456789abcdef"}'.ljust(length - 1) + b"\n"
+        journal.path.write_bytes(whole + padded)
+        if length == 200:
+            assert replayed(tmp_path).keys == "0123456789abcdef"
+    with pytest.raises(UsageError, match="is damaged"):
+        opened(tmp_path)
 
 
 def test_another_plan_is_refused(tmp_path: Path) -> None:

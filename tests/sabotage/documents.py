@@ -14,6 +14,18 @@ DOCUMENTS = (
         "range(1 << 40)",
         tests=("tests/bundle/test_weight.py",),
     ),
+    Sabotage(
+        "bundler/journal.py",
+        'weight.check(line.decode("ascii"))',
+        "pass",
+        tests=("tests/bundler/test_journal.py",),
+    ),
+    Sabotage(
+        "bundler/journal.py",
+        "if len(line) > LONGEST:",
+        "if False:",
+        tests=("tests/bundler/test_journal.py",),
+    ),
     Sabotage("bundle/decode.py", "integer out of range"),
     Sabotage("bundle/decode.py", "duplicate key"),
     Sabotage("bundle/decode.py", "if structs else _refuse_number", "if structs else float"),
