@@ -142,9 +142,15 @@ def _given(pub: Path) -> PublicKey:
 
 
 def spellings(answer: bytes) -> Iterator[bytes]:
-    """Yield what an answer may mean: the bytes as they are, and those that it is the base64 of."""
+    """Yield what an answer may mean: the bytes as they are, and those that it is the base64 of.
+
+    One spelling only (RFC 4648, section 3.5): bits that stand for nothing are a damaged answer's.
+    """
     yield answer
+    text = b"".join(answer.split())
     try:
-        yield base64.b64decode(b"".join(answer.split()), validate=True)
+        plain = base64.b64decode(text, validate=True)
     except ValueError:
         return
+    if base64.b64encode(plain) == text:
+        yield plain

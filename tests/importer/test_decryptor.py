@@ -81,12 +81,19 @@ def other_key(answer: bytes) -> bytes:
     return bytes([answer[0] ^ 1]) + answer[1:]
 
 
+def loose(answer: bytes) -> bytes:
+    """Return base64 with a bit in its last letter that stands for nothing."""
+    text = base64.b64encode(answer)
+    return text[:-2] + bytes([text[-2] + 1]) + b"="
+
+
 WRONG: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "nothing": (lambda _right: b"", "printed 0 bytes, which are no x-coordinate"),
     "a byte less": (lambda right: right[:-1], "printed 31 bytes, which are no x-coordinate"),
     "words behind it": (lambda right: right + b"\nUsing key\n", "printed 43 bytes"),
     "hex": (lambda right: right.hex().encode(), "printed 64 bytes"),
     "garbage": (lambda right: right * 99, "printed 3168 bytes"),
+    "base64 of its own": (loose, "printed 44 bytes, which are no x-coordinate"),
     "of another key": (other_key, "the decryptor token has another key than sha256:"),
 }
 

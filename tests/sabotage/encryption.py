@@ -37,6 +37,12 @@ ENCRYPTION = (
         "bundle/keycommand.py", "if code:", "if False:", tests=("tests/importer/test_decryptor.py",)
     ),
     Sabotage(
+        "bundle/keycommand.py",
+        "if base64.b64encode(plain) == text:",
+        "if True:",
+        tests=("tests/importer/test_decryptor.py",),
+    ),
+    Sabotage(
         "bundle/child.py",
         "if len(answer) > MAX_ANSWER:",
         "if False:",
