@@ -5,10 +5,15 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from bundle.artifact import path_fault
 from importer.targets import triton
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_MOST = 75_000
+"""Files that a manifest of 10 MB names at most: with role, size, digest and type, each has 130
+bytes beside its path."""
 
 
 def triton_config(data: bytes) -> None:
@@ -19,7 +24,9 @@ def triton_config(data: bytes) -> None:
 
 def triton_paths(data: bytes) -> None:
     """Paths: each has a place of its own in a model, or all are refused."""
-    paths = {line for line in data.decode("utf-8", "replace").split("\n") if line}
+    lines = data.split(b"\n", _MOST)[:_MOST]
+    texts = {line.decode("utf-8", "replace") for line in lines}
+    paths = {text for text in texts if not path_fault(text)}  # no other is in a manifest
     with suppress(triton.Unloadable):
         found = triton.arrange("asr", "1.0", paths)
         assert set(found.places) == paths
