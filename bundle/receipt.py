@@ -21,7 +21,7 @@ from bundle.rulings import Ending, Publishers
 from bundle.scanned import Scanned
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from bundle.decode import Path
@@ -165,16 +165,20 @@ class Receipt:
         return tuple(entry for entry in self.entries if entry.result in HELD)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the in-toto statement. Its subjects are the manifest, and what is at a target."""
-        one = self.bundle
-        subjects = [(f"{one.name}.manifest.json", one.manifest)]
-        subjects += [(entry.artifact.name, entry.artifact.root) for entry in self.held]
+        """Return the in-toto statement."""
         return {
             "_type": STATEMENT,
-            "subject": [{"name": n, "digest": {"sha256": d.hex}} for n, d in subjects],
+            "subject": self.subjects(),
             "predicateType": PREDICATE,
             "predicate": self._predicate(),
         }
+
+    def subjects(self) -> list[dict[str, Any]]:
+        """Return what the statement is about: the manifest, and what is at a target."""
+        one = self.bundle
+        subjects = [(f"{one.name}.manifest.json", one.manifest)]
+        subjects += [(entry.artifact.name, entry.artifact.root) for entry in self.held]
+        return [{"name": n, "digest": {"sha256": d.hex}} for n, d in subjects]
 
     def _predicate(self) -> dict[str, Any]:
         one, seen = self.bundle, self.verified
@@ -284,7 +288,7 @@ def parse(payload: bytes, what: str = "the receipt") -> Receipt:
     fields.text("_type", choices=[STATEMENT])
     fields.text("predicateType", choices=[PREDICATE])
     found = _read(Fields(fields.raw("predicate"), ("predicate",), fault))
-    if found.to_dict()["subject"] != fields.raw("subject"):
+    if found.subjects() != fields.raw("subject"):
         raise fault(("subject",), "is not what the artifacts say", "")
     return found
 
@@ -300,7 +304,7 @@ def _read(fields: Fields) -> Receipt:
         ended=_moment(fields, "ended"),
         by=fields.mapping("by"),
         targets=fields.texts("targets"),
-        entries=tuple(_entry(item) for item in fields.objects("artifacts", required=True)),
+        entries=tuple(_entries(fields)),
         sizes={name: sizes.integer(name) for name in list(sizes.names())},
         overrides={o.text("rule", limit=60): o.text("reason", limit=_TEXT) for o in overrides},
         only=policy.texts("only"),
@@ -312,9 +316,6 @@ def _read(fields: Fields) -> Receipt:
     )
     if found.ending and found.ending.outcome == REFUSED and found.held:
         raise fields.wrong("ending", "is a refusal, and something is loaded")
-    names = [entry.artifact.name for entry in found.entries]
-    if len(set(names)) != len(names):
-        raise fields.wrong("artifacts", "names one twice")
     if fields.flag("complete") != found.complete:
         raise fields.wrong("complete", "is not what the artifacts say")
     return found
@@ -347,6 +348,16 @@ def _verified(fields: Fields) -> Verified:
         chunks=fields.integer("chunks"),
         size=fields.integer("bytes"),
     )
+
+
+def _entries(fields: Fields) -> Iterator[Entry]:
+    names: set[str] = set()
+    for item in fields.objects("artifacts", required=True):
+        entry = _entry(item)
+        if entry.artifact.name in names:  # at once: a million rows of one name cost nothing
+            raise fields.wrong("artifacts", "names one twice")
+        names.add(entry.artifact.name)
+        yield entry
 
 
 def _entry(fields: Fields) -> Entry:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bundle.digest import Digest
 from bundle.errors import NotTrusted, UsageError
 from bundle.receipt import HELD, unproved, unseal
 from bundle.receiptcommand import read_file
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from bundle.digest import Digest
     from bundle.receipt import Entry, Receipt
     from bundle.signature import PublicKey
     from importer.ledger.book import Ledger
@@ -74,10 +74,11 @@ def vouched(path: Path, keys: Mapping[str, PublicKey], ledger: Ledger) -> Import
     Raises :class:`NotTrusted`.
     """
     data = read_file(path)
-    found = unproved(data, what=str(path))
-    if str(found.digest) in ledger.receipts():
-        return Imported(found.receipt, found.digest, path, is_signed=found.is_signed)
-    if not keys:
+    known = str(Digest.of(data)) in ledger.receipts()
+    if known or not keys:
+        found = unproved(data, what=str(path))
+        if known:
+            return Imported(found.receipt, found.digest, path, is_signed=found.is_signed)
         raise NotTrusted(
             f"{path} is no receipt that this host's ledger names",
             hint="do it on the host that imported, or name its public key: --receipt-pub",

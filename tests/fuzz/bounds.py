@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import zstandard
 
-from tests.fuzz import targets, vendor
+from tests.fuzz import recordtargets, targets, vendor
 from tests.fuzz.corpus import seeds
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SIZE = 10_000_000
 MEMORY = 100_000_000
 SECONDS = 5.0
-WRAPPED = {"statement": vendor.wrapped}
+WRAPPED = {"statement": vendor.wrapped, "receipt-statement": recordtargets.sealed}
 """Targets that sign what they are given, in base64: three quarters of a size come to the whole."""
 _LISTS, _TEXTS = 12, 4
 """Lists and texts of a seed that are blown up, each by itself."""
