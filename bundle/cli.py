@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from importlib.metadata import entry_points
+from importlib import import_module
+from importlib.util import find_spec
 
 import click
 
@@ -74,9 +75,10 @@ def dray() -> None:
 
 def build() -> click.Group:
     """Return the group with the commands of every side that is installed."""
-    for entry in sorted(entry_points(group="dray.commands"), key=lambda item: item.name):
-        for found in entry.load()():
-            merge(dray, found)
+    for side in ("bundler", "importer"):
+        if find_spec(side) is not None:
+            for found in import_module(f"{side}.cli").commands():
+                merge(dray, found)
     return dray
 
 

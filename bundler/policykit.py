@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bundle import strictyaml
 from bundle.errors import UsageError
-from bundle.gate import written
-from bundle.gate.foreign import LIMIT
 from bundle.options import FOLDER, command, emit, option, say
 from bundler.connect import login_options
 
@@ -78,8 +75,10 @@ def policy(spec: Path, folder: Path, *, connect: Connect, as_json: bool) -> None
 
 def write(folder: Path, policy: Policy, keys: Mapping[str, RawKey | Keyring]) -> list[Path]:
     """Write the policy and its keys; the policy last. Raises :class:`UsageError` over files."""
-    from bundle.durable import make_folder  # noqa: PLC0415  (not for --help)
-    from bundler.finish import put  # noqa: PLC0415  (heavy: not for --help)
+    from bundle import strictyaml  # noqa: PLC0415  (heavy, as all here: not for --help)
+    from bundle.durable import make_folder  # noqa: PLC0415
+    from bundle.gate.foreign import LIMIT  # noqa: PLC0415
+    from bundler.finish import put  # noqa: PLC0415
 
     files = {folder / key.file: key.text.encode() for key in keys.values()}
     for source in policy.gates.vex:
@@ -97,6 +96,8 @@ def write(folder: Path, policy: Policy, keys: Mapping[str, RawKey | Keyring]) ->
 
 def text(policy: Policy, keys: Mapping[str, RawKey | Keyring]) -> str:
     """Return the policy file: each key in a file beside it, pinned; and the gates."""
+    from bundle.gate import written  # noqa: PLC0415  (heavy: not for --help)
+
     lines = [HEAD.rstrip("\n")]
     if policy.rules:
         lines += _signatures(policy, keys)

@@ -32,7 +32,10 @@ KEY_NAMES = {
     "load_key_and_certificates",
     "load_pkcs12",
 }
-HEAVY = ("boto3", "botocore", "cryptography", "jsonschema", "oras", "requests", "tqdm", "zstandard")
+HEAVY = (
+    *("boto3", "botocore", "cryptography", "jsonschema", "oras", "requests", "tqdm", "yaml"),
+    *("zstandard", "email.message", "importlib.metadata"),
+)
 
 
 def name(path: Path) -> str:

@@ -170,10 +170,7 @@ def own_wheel(pythons: tuple[str, ...]) -> Wheel:
     files[f"{info}/METADATA"] = (about + needs).encode()
     files[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: dray kit\nRoot-Is-Purelib: true\n"
     files[f"{info}/WHEEL"] += b"Tag: py3-none-any\n"
-    files[f"{info}/entry_points.txt"] = (
-        b"[console_scripts]\ndray = bundle.cli:main\n\n"
-        b"[dray.commands]\nimporter = importer.cli:commands\n"
-    )
+    files[f"{info}/entry_points.txt"] = b"[console_scripts]\ndray = bundle.cli:main\n"
     rows = [f"{name},sha256={_base64(data)},{len(data)}\n" for name, data in files.items()]
     files[f"{info}/RECORD"] = "".join([*rows, f"{info}/RECORD,,\n"]).encode()
     made = io.BytesIO()

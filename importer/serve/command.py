@@ -11,7 +11,6 @@ import click
 
 from bundle.errors import MediaIncomplete, NotTrusted, UsageError
 from bundle.options import FILE, command, emit, option, say, shown, stoppable, trust_options, warn
-from bundle.required import left_out
 from importer import opening
 from importer.option import decrypt_options, override_options
 
@@ -195,6 +194,7 @@ def _registry(offer: _Offer, stop: threading.Event) -> tuple[Catalogue, Registry
 
 def _check_media(sealed: Sealed, media: Media, reader: Reader) -> None:
     """Look at names, sizes and ends of what is here; what is missing is not served."""
+    from bundle.required import left_out
     from bundle.verify import verify
 
     if sealed.manifest.recipients:

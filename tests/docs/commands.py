@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import functools
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import click
+from click.testing import CliRunner
 
 from bundle.cli import build
 
@@ -29,18 +28,12 @@ file that `DRAY_KEY_PASSPHRASE_FILE` names, else it is asked for.
 
 def help_of(*words: str) -> str:
     """Return what the program itself prints for ``--help``."""
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("DRAY_")
-    }
-    done = subprocess.run(
-        [Path(sys.executable).with_name("dray"), *words, "--help"],
-        env=environment | {"COLUMNS": "80", "PYTHONUTF8": "1"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        check=True,
+    unset = {name: None for name in os.environ if name.startswith("DRAY_")}
+    run = CliRunner().invoke(
+        build(), [*words, "--help"], prog_name="dray", env=unset, terminal_width=78
     )
-    return done.stdout
+    assert run.exit_code == 0, run.output
+    return run.output
 
 
 @functools.cache
