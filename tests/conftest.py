@@ -40,7 +40,12 @@ SERVERS = {
 }
 """Fixtures that run a real server: a test that asks for one is marked ``server`` by that."""
 
-hypothesis.settings.register_profile("dray", deadline=None, derandomize=bool(os.environ.get("CI")))
+hypothesis.settings.register_profile(
+    "dray",
+    deadline=None,
+    derandomize=bool(os.environ.get("CI")),
+    max_examples=400 if os.environ.get("DRAY_SLOW") else 60,
+)
 hypothesis.settings.load_profile("dray")
 _numbers = itertools.count()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -98,3 +99,13 @@ def test_decisions_are_numbered_once_each_and_without_gaps() -> None:
     assert [int(path.name[:4]) for path in decisions] == list(range(1, len(decisions) + 1))
     titles = [path.read_text(encoding="utf-8").split(".", 1)[0] for path in decisions]
     assert titles == [f"# {number}" for number in range(1, len(decisions) + 1)]
+
+
+@pytest.mark.xdist_group("one")
+def test_tests_that_share_a_dear_fixture_are_played_by_one_worker(
+    request: pytest.FixtureRequest,
+) -> None:
+    """By what pytest-xdist writes behind a name: it loses that under some releases of pytest."""
+    if "PYTEST_XDIST_WORKER" not in os.environ or request.config.getoption("loadgroup") is False:
+        pytest.skip("not in groups: -n 2 --dist loadgroup")
+    assert request.node.nodeid.endswith("@one")

@@ -97,7 +97,7 @@ def _chart(values: dict[str, Any], kind: str, lines: list[str]) -> bytes:
     return pack("c", {**files, "templates/x.yaml": manifest})
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(TREES, KINDS, st.lists(EXPRESSIONS, max_size=4))
 def test_every_image_has_a_host_and_a_tag_or_a_digest(
     values: dict[str, Any], kind: str, lines: list[str]

@@ -24,7 +24,7 @@ from bundler.lock import Lock, LockedArtifact, LockedContent, Origin
 from tests.property.strategies import ODD_WORDS, locks, mutations
 
 VALIDATOR = schemas._validator()(schemas.load("lock"))
-SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SLOW = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 
 BEYOND_SCHEMAS = re.compile(
     r"has two sizes|is pinned to two digests|two files are called|not among the contents"
@@ -99,7 +99,7 @@ def test_the_same_lock_gives_the_same_bytes(made: Lock) -> None:
     assert (again.text, again.digest) == (made.text, made.digest)
 
 
-@settings(SLOW, max_examples=200)
+@settings(SLOW, max_examples=100)
 @given(mutations(SAMPLE))
 def test_the_reader_and_the_schema_agree_on_changed_locks(document: Any) -> None:
     found = read(as_yaml(document))
@@ -109,7 +109,7 @@ def test_the_reader_and_the_schema_agree_on_changed_locks(document: Any) -> None
         assert isinstance(found, UsageError)
 
 
-@settings(SLOW, max_examples=200)
+@settings(SLOW, max_examples=100)
 @given(st.data())
 def test_a_changed_byte_never_gives_a_fault_without_a_place(data: st.DataObject) -> None:
     changed = bytearray(sample().text)

@@ -48,7 +48,7 @@ def packed(blobs: dict[Digest, int], chunk_size: int) -> Packing:
     return pack(blobs, chunk_size=chunk_size, prefix=PREFIX)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(BLOBS, CHUNK_SIZES)
 def test_every_byte_of_every_blob_is_packed_exactly_once(
     blobs: dict[Digest, int], chunk_size: int
@@ -63,7 +63,7 @@ def test_every_byte_of_every_blob_is_packed_exactly_once(
         assert position == blobs[digest]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(BLOBS, CHUNK_SIZES)
 def test_chunks_are_filled_without_gaps_and_never_beyond_their_size(
     blobs: dict[Digest, int], chunk_size: int
@@ -78,7 +78,7 @@ def test_chunks_are_filled_without_gaps_and_never_beyond_their_size(
         assert pieces, "a chunk is opened for a blob"
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(BLOBS, CHUNK_SIZES)
 def test_only_a_blob_that_fits_no_chunk_is_cut(blobs: dict[Digest, int], chunk_size: int) -> None:
     free = room(chunk_size, PREFIX)
@@ -125,7 +125,7 @@ def by_the_book(blobs: dict[Digest, int], chunk_size: int) -> list[list[tuple[Di
     return chunks
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(BLOBS, CHUNK_SIZES)
 def test_the_packing_is_the_one_of_the_format(blobs: dict[Digest, int], chunk_size: int) -> None:
     made = packed(blobs, chunk_size)

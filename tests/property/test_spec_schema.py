@@ -337,7 +337,7 @@ def mutations(draw: st.DrawFn) -> object:
     return document
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(mutations())
 def test_what_the_schema_refuses_is_refused(document: object) -> None:
     assert obeys(document) or not reads(document)

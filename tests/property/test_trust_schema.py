@@ -166,7 +166,7 @@ def mutations(draw: st.DrawFn) -> object:
     return document
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=150)
 @given(mutations())
 def test_the_reader_and_the_schema_agree_on_changed_documents(document: object) -> None:
     try:

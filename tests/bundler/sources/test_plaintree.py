@@ -79,7 +79,7 @@ def test_what_a_writer_of_yaml_writes_is_read_back(tree: object) -> None:
 
 
 @given(st.binary(max_size=200) | st.text("ab:-[]{}&*!'\"\n ,#|>?%@", max_size=60).map(str.encode))
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=150)
 def test_any_bytes_give_a_tree_or_a_value_error(data: bytes) -> None:
     for path in ((), ("a",)):
         try:

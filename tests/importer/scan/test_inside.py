@@ -182,14 +182,14 @@ def test_every_byte_of_every_file_is_sent(files: dict[str, bytes], how: str, ste
     assert not verdict.gaps
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.binary(max_size=3000), st.integers(1, 4000))
 def test_any_bytes_end_in_a_verdict(data: bytes, step: int) -> None:
     verdict, sent = scan(data, step)
     assert verdict.gaps or not data or data in sent or not data.strip(b"\0")
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.data(), st.sampled_from(sorted(PACKED)))
 def test_a_damaged_layer_ends_in_a_verdict(data: st.DataObject, how: str) -> None:
     pack: object = PACKED[how]
