@@ -92,9 +92,10 @@ def test_imports_are_absolute() -> None:
 
 
 def test_modules_are_not_imported_by_name_at_run_time() -> None:
-    """Except by the command line, which finds each side by its entry point."""
+    """Except by the command line, which asks each side that is there for its commands."""
     dynamic = {"import_module", "__import__", "spec_from_file_location"}
-    assert not [name(path) for path in SOURCES if identifiers(path) & dynamic]
+    found = [name(path) for path in SOURCES if identifiers(path) & dynamic]
+    assert found == ["bundle/cli.py"]
 
 
 def test_oras_is_known_to_one_file() -> None:
