@@ -155,12 +155,21 @@ def test_an_anonymous_client_may_fetch_its_token_elsewhere(low: Registry, server
     assert len(tokens.asked) == 1
 
 
-@pytest.mark.parametrize("scheme", ["http", "HTTP"])
-def test_a_registry_over_tls_may_not_name_a_plain_realm(
-    clients: Clients, serve: Callable[..., Faulty], authority: Any, scheme: str
+@pytest.mark.parametrize(
+    "realm",
+    [
+        "http://127.0.0.1:1/token",
+        "HTTP://127.0.0.1:1/token",
+        "https://user:word@127.0.0.1:1/token",
+        "file://127.0.0.1/token",
+        "/token",
+    ],
+)
+def test_a_registry_over_tls_may_not_name_a_realm_that_is_plain_or_none(
+    clients: Clients, serve: Callable[..., Faulty], authority: Any, realm: str
 ) -> None:
     secure = serve(authority)
-    Tokens(secure, realm=f"{scheme}://127.0.0.1:1/token")
+    Tokens(secure, realm=realm)
     http = clients({secure.host: Host(ca_file=str(authority.ca))})
     with pytest.raises(SourceError, match="no https URL"):
         Registry(secure.host, http, Credentials("u", "p")).manifest(REPO, "v1")

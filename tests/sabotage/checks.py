@@ -112,6 +112,8 @@ BYTES = (
     ),
 )
 
+_TOKENS = ("tests/bundle/test_registry_tokens.py",)
+_REGISTRY = ("tests/bundle/test_registry.py",)
 SERVERS = (
     Sabotage("bundle/http.py", "redirects from TLS to plain HTTP at"),
     Sabotage(
@@ -121,12 +123,23 @@ SERVERS = (
         tests=("tests/bundle/test_http_hosts.py",),
     ),
     Sabotage("bundle/http.py", "a proxy between may be caching partial answers"),
-    Sabotage("bundle/auth.py", "if not is_url(realm) or", "if False and"),
+    Sabotage("bundle/auth.py", "not is_url(realm) or", "", tests=_TOKENS),
+    Sabotage("bundle/auth.py", " or leaves_tls(base, realm)", "", tests=_TOKENS),
     Sabotage("bundle/registry.py", "if is_digest(reference) and reference != digest", "if False"),
-    Sabotage("bundle/api.py", "not _REPOSITORY.fullmatch(repository) or", "False and"),
-    Sabotage("bundle/upload.py", 'ours.scheme == "https" and theirs.scheme == "http"', "False"),
+    Sabotage("bundle/api.py", "not _REPOSITORY.fullmatch(repository) or", "", tests=_REGISTRY),
+    Sabotage("bundle/api.py", " or len(repository) > 255", "", tests=_REGISTRY),
+    Sabotage(
+        "bundle/upload.py",
+        'ours.scheme == "https" and theirs.scheme == "http"',
+        "False",
+        tests=("tests/bundle/test_registry_uploads.py",),
+    ),
     Sabotage("bundle/wire.py", "if strict and len(body) > limit", "if False"),
-    Sabotage("bundle/api.py", "is longer than {_LIST} bytes"),
+    Sabotage(
+        "bundle/api.py",
+        "is longer than {_LIST} bytes",
+        tests=("tests/bundle/test_registry_lists.py",),
+    ),
     Sabotage("bundle/credentials.py", "has a character that none can have"),
     Sabotage(
         "bundle/hosts.py",
@@ -136,6 +149,7 @@ SERVERS = (
     ),
 )
 
+_TAGS = ("tests/importer/targets/test_registry.py",)
 TARGETS = (
     Sabotage(
         "importer/load.py",
@@ -150,14 +164,20 @@ TARGETS = (
         "kinds.FAILED if outcome.failures else kinds.DONE",
         "kinds.DONE",
     ),
-    Sabotage("importer/targets/registry.py", "was pushed as {content.digest}"),
-    Sabotage("importer/targets/registry.py", "if before == content.digest:", "if False:"),
+    Sabotage("importer/targets/registry.py", "was pushed as {content.digest}", tests=_TAGS),
+    Sabotage(
+        "importer/targets/registry.py", "if before == content.digest:", "if False:", tests=_TAGS
+    ),
     Sabotage("importer/targets/marker.py", "is not a safe path"),
     Sabotage("importer/targets/naming.py", "raise _collision(before[1], artifact, claim.place)"),
     Sabotage("importer/targets/naming.py", "raise _collision(outer[1], artifact"),
     Sabotage("importer/targets/naming.py", "has a file with the reserved name"),
     Sabotage("importer/destinations.py", "holds more than a host and a path"),
-    Sabotage("importer/targets/tree.py", "is not a regular file"),
+    Sabotage(
+        "importer/targets/tree.py",
+        "is not a regular file",
+        tests=("tests/importer/targets/test_folder.py",),
+    ),
 )
 
 _COSIGN = ("tests/bundle/upstream/test_cosign.py",)

@@ -223,6 +223,25 @@ def test_a_store_that_takes_the_words_for_a_lock_and_gives_them_back_is_refused(
     target.close()
 
 
+@pytest.mark.parametrize("said", ["Disabled", "", None])
+@pytest.mark.parametrize("server", ["s3_memory"], indirect=True)
+def test_a_lock_that_has_rules_and_is_not_enabled_counts_as_none(
+    run: Callable[[Lock], S3], monkeypatch: pytest.MonkeyPatch, said: str | None
+) -> None:
+    shelf, real = Shelf(), Bucket.call
+    rules = {"ObjectLockEnabled": said, "Rule": {"DefaultRetention": {"Mode": GOVERNANCE}}}
+
+    def call(self: Bucket, operation: str, key: str = "", **arguments: Any) -> dict[str, Any]:
+        if operation == "get_object_lock_configuration":
+            return {"ObjectLockConfiguration": rules}
+        return real(self, operation, key, **arguments)
+
+    monkeypatch.setattr(Bucket, "call", call)
+    artifact = shelf.model("org/m", "1", FILES)
+    with pytest.raises(NotReady, match="has no object lock"):
+        run(Lock(GOVERNANCE, days=1)).preflight([Want(artifact, artifact.contents)])
+
+
 def test_a_store_that_has_locks_and_forgets_one_is_found_out_before_the_marker(
     run: Callable[[Lock], S3], monkeypatch: pytest.MonkeyPatch
 ) -> None:

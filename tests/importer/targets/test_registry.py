@@ -151,6 +151,28 @@ def test_a_moved_tag_is_reported_with_both_digests(
     assert (replaced.before, replaced.after) == (old.root, new.root)
 
 
+def test_a_tag_that_somebody_else_pushes_to_at_the_same_time_is_not_called_done(
+    run: Callable[[], RegistryTarget], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = Shelf()
+    ours, theirs = (shelf.image("a/b", "1", {"l": data}) for data in (b"ours", b"theirs"))
+    fill(run(), theirs, shelf)
+    target = run()
+    fill(target, ours, shelf)
+    push = target._registry.put_manifest
+
+    def raced(repository: str, reference: str, data: bytes, media_type: str) -> None:
+        push(repository, reference, data, media_type)
+        if reference == "1":
+            push(repository, reference, shelf.data[theirs.root], media_type)
+
+    monkeypatch.setattr(target._registry, "put_manifest", raced)
+    message = f"was pushed as {ours.root}, and the registry answers {theirs.root}"
+    with pytest.raises(TargetError, match=message) as error:
+        target.publish(ours, shelf.blob)
+    assert "something else" in error.value.hint
+
+
 def test_an_image_without_a_tag_is_found_by_digest(
     run: Callable[[], RegistryTarget], get: Callable[[str], Any]
 ) -> None:
