@@ -7,7 +7,7 @@ import re
 import subprocess
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,12 +125,21 @@ def connect(store: Store) -> Any:
     return client
 
 
+@cache
+def _loader(folder: str | None) -> Any:
+    """Return what reads botocore's descriptions of services: a fifth of a second, but once."""
+    from botocore.loaders import create_loader  # noqa: PLC0415
+
+    return create_loader(folder)
+
+
 def _session() -> Any:
     """Return a session whose ``credential_process``, a program, gets no secret of dray's."""
     from botocore.credentials import ProcessProvider  # noqa: PLC0415
     from botocore.session import get_session  # noqa: PLC0415
 
     made = get_session()
+    made.register_component("data_loader", _loader(made.get_config_variable("data_path")))
     resolver = made.get_component("credential_provider")
     own = ProcessProvider(
         made.get_config_variable("profile") or "default",

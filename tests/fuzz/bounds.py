@@ -204,7 +204,8 @@ def cost(target: str, data: bytes) -> Cost:
 
 def _child(target: str, data: bytes, pipe: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (12, 12))
-    resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+    most = _resident("VmSize") + (2 << 30)
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     given = WRAPPED[target](data) if target in WRAPPED else data  # and kept for the target
     before, started, ended = _resident("VmRSS"), time.process_time(), ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ class ObjectStore:
 
     def client(self, **other: Any) -> Any:
         """Return a boto3 client; ``other`` replaces arguments of it. Close it."""
-        import boto3
         from botocore.config import Config
 
         # Without when_required, boto3 sends trailers over TLS that both servers answer with 411.
@@ -58,7 +58,7 @@ class ObjectStore:
             "verify": str(self.ca) if self.ca else None,
             "config": config,
         }
-        return boto3.session.Session().client("s3", **{**arguments, **other})
+        return _session().client("s3", **{**arguments, **other})
 
     def bucket(self) -> str:
         """Make a bucket that no other test uses, and return its name."""
@@ -69,3 +69,11 @@ class ObjectStore:
         finally:
             client.close()
         return name
+
+
+@cache
+def _session() -> Any:
+    """Return the session of all clients: each that is made reads 1 MB of JSON."""
+    import boto3
+
+    return boto3.session.Session()
