@@ -39,6 +39,7 @@ SERVERS = {
     "s3_versity",
 }
 """Fixtures that run a real server: a test that asks for one is marked ``server`` by that."""
+LONGEST_NAME = 200
 
 hypothesis.settings.register_profile(
     "dray",
@@ -56,6 +57,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if SERVERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("server")
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Call a long value by its argument: Linux takes 128 KiB as one argument or variable.
+
+    A test's whole name is in ``PYTEST_CURRENT_TEST``, and tests/sabotage hands it to pytest.
+    """
+    return argname if isinstance(val, str | bytes) and len(val) > LONGEST_NAME else None
 
 
 @pytest.fixture(scope="session")

@@ -97,7 +97,6 @@ def test_a_redirect_is_followed(site: Web, plain: Http) -> None:
             "claims to have",
         ),
     ],
-    ids=str,
 )
 def test_a_size_that_cannot_be_learnt_is_an_error(
     site: Web, plain: Http, page: Page, kind: type[SourceError], words: str
